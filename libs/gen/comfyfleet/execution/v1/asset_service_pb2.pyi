@@ -76,7 +76,7 @@ class UploadAssetRequest(message.Message):
     """The next bytes."""
     @builtins.property
     def metadata(self) -> UploadMetadata:
-        """What is coming; first message only."""
+        """What the bytes are."""
 
     def __init__(
         self,

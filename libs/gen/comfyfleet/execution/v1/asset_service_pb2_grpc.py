@@ -77,7 +77,7 @@ class AssetServiceServicer:
     """
 
     def UploadAsset(self, request_iterator, context):
-        """Store bytes: the first message tells what they are, the others carry them in chunks of at most 1 MiB.
+        """Store bytes: one message tells what they are, the others carry them in chunks of at most 1 MiB.
         ABORTED: HASH_MISMATCH. RESOURCE_EXHAUSTED: ASSET_TOO_LARGE. Nothing is kept of an upload that does not end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

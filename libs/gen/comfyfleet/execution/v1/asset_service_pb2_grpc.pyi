@@ -34,7 +34,7 @@ class AssetServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AssetServiceAsyncStub: ...
     UploadAsset: _grpc.StreamUnaryMultiCallable[_asset_service_pb2.UploadAssetRequest, _asset_service_pb2.UploadAssetResponse]
-    """Store bytes: the first message tells what they are, the others carry them in chunks of at most 1 MiB.
+    """Store bytes: one message tells what they are, the others carry them in chunks of at most 1 MiB.
     ABORTED: HASH_MISMATCH. RESOURCE_EXHAUSTED: ASSET_TOO_LARGE. Nothing is kept of an upload that does not end.
     """
     CreateAssetFromHash: _grpc.UnaryUnaryMultiCallable[_asset_service_pb2.CreateAssetFromHashRequest, _asset_service_pb2.CreateAssetFromHashResponse]
@@ -58,7 +58,7 @@ class AssetServiceAsyncStub(AssetServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     UploadAsset: _aio.StreamUnaryMultiCallable[_asset_service_pb2.UploadAssetRequest, _asset_service_pb2.UploadAssetResponse]  # type: ignore[assignment]
-    """Store bytes: the first message tells what they are, the others carry them in chunks of at most 1 MiB.
+    """Store bytes: one message tells what they are, the others carry them in chunks of at most 1 MiB.
     ABORTED: HASH_MISMATCH. RESOURCE_EXHAUSTED: ASSET_TOO_LARGE. Nothing is kept of an upload that does not end.
     """
     CreateAssetFromHash: _aio.UnaryUnaryMultiCallable[_asset_service_pb2.CreateAssetFromHashRequest, _asset_service_pb2.CreateAssetFromHashResponse]  # type: ignore[assignment]
@@ -85,7 +85,7 @@ class AssetServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_asset_service_pb2.UploadAssetRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_asset_service_pb2.UploadAssetResponse, _abc.Awaitable[_asset_service_pb2.UploadAssetResponse]]:
-        """Store bytes: the first message tells what they are, the others carry them in chunks of at most 1 MiB.
+        """Store bytes: one message tells what they are, the others carry them in chunks of at most 1 MiB.
         ABORTED: HASH_MISMATCH. RESOURCE_EXHAUSTED: ASSET_TOO_LARGE. Nothing is kept of an upload that does not end.
         """
 

@@ -27,7 +27,7 @@ from comfyfleet.execution.v1 import event_pb2 as comfyfleet_dot_execution_dot_v1
 from comfyfleet.execution.v1 import job_pb2 as comfyfleet_dot_execution_dot_v1_dot_job__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/comfyfleet/execution/v1/execution_service.proto\x12\x17\x63omfyfleet.execution.v1\x1a\x1b\x62uf/validate/validate.proto\x1a#comfyfleet/execution/v1/event.proto\x1a!comfyfleet/execution/v1/job.proto\"\xb6\x05\n\x10SubmitJobRequest\x12#\n\x08workflow\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02\x10\x01R\x08workflow\x12I\n\x0crequirements\x18\x02 \x01(\x0b\x32%.comfyfleet.execution.v1.RequirementsR\x0crequirements\x12\'\n\nrequest_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01R\trequestId\x12]\n\x10\x64uplicate_policy\x18\x04 \x01(\x0e\x32(.comfyfleet.execution.v1.DuplicatePolicyB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x0f\x64uplicatePolicy\x12\x98\x01\n\nextra_data\x18\x05 \x03(\x0b\x32\x38.comfyfleet.execution.v1.SubmitJobRequest.ExtraDataEntryB?\xbaH<\x9a\x01\x39\x10\x02\".r,2*^(api_key_comfy_org|auth_token_comfy_org)$*\x05r\x03\x18\x80 R\textraData\x12.\n\x08priority\x18\x06 \x01(\x05\x42\x12\xbaH\x0f\x1a\r\x18\x64(\x9c\xff\xff\xff\xff\xff\xff\xff\xff\x01R\x08priority\x12\x66\n\x06labels\x18\x07 \x03(\x0b\x32\x35.comfyfleet.execution.v1.SubmitJobRequest.LabelsEntryB\x17\xbaH\x14\x9a\x01\x11\x10@\"\x06r\x04\x10\x01\x18?*\x05r\x03\x18\xff\x01R\x06labels\x1a<\n\x0e\x45xtraDataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"_\n\x11SubmitJobResponse\x12.\n\x03job\x18\x01 \x01(\x0b\x32\x1c.comfyfleet.execution.v1.JobR\x03job\x12\x1a\n\x08replayed\x18\x02 \x01(\x08R\x08replayed\"0\n\rGetJobRequest\x12\x1f\n\x06job_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x05jobId\"@\n\x0eGetJobResponse\x12.\n\x03job\x18\x01 \x01(\x0b\x32\x1c.comfyfleet.execution.v1.JobR\x03job\"8\n\x15GetJobWorkflowRequest\x12\x1f\n\x06job_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x05jobId\"4\n\x16GetJobWorkflowResponse\x12\x1a\n\x08workflow\x18\x01 \x01(\x0cR\x08workflow\"\xa7\x01\n\x0fListJobsRequest\x12\'\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12L\n\x06states\x18\x03 \x03(\x0e\x32!.comfyfleet.execution.v1.JobStateB\x11\xbaH\x0e\x92\x01\x0b\x10\x10\"\x07\x82\x01\x04\x10\x01 \x00R\x06states\"l\n\x10ListJobsResponse\x12\x30\n\x04jobs\x18\x01 \x03(\x0b\x32\x1c.comfyfleet.execution.v1.JobR\x04jobs\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\\\n\x10\x43\x61ncelJobRequest\x12\x1f\n\x06job_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x05jobId\x12\'\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\trequestId\"C\n\x11\x43\x61ncelJobResponse\x12.\n\x03job\x18\x01 \x01(\x0b\x32\x1c.comfyfleet.execution.v1.JobR\x03job\"\x96\x01\n\x0fWatchJobRequest\x12\x1f\n\x06job_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x05jobId\x12\x33\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00R\rafterSequence\x88\x01\x01\x12\x1a\n\x08previews\x18\x03 \x01(\x08R\x08previewsB\x11\n\x0f_after_sequence\"\xc6\x02\n\x10WatchJobResponse\x12\x30\n\x03job\x18\x01 \x01(\x0b\x32\x1c.comfyfleet.execution.v1.JobH\x00R\x03job\x12\x39\n\x05\x65vent\x18\x02 \x01(\x0b\x32!.comfyfleet.execution.v1.JobEventH\x00R\x05\x65vent\x12?\n\x08progress\x18\x03 \x01(\x0b\x32!.comfyfleet.execution.v1.ProgressH\x00R\x08progress\x12<\n\x07preview\x18\x04 \x01(\x0b\x32 .comfyfleet.execution.v1.PreviewH\x00R\x07preview\x12<\n\x05queue\x18\x05 \x01(\x0b\x32$.comfyfleet.execution.v1.QueueUpdateH\x00R\x05queueB\x08\n\x06update\"s\n\x0bQueueUpdate\x12*\n\x0equeue_position\x18\x01 \x01(\x03H\x00R\rqueuePosition\x88\x01\x01\x12%\n\x0ewaiting_reason\x18\x02 \x01(\tR\rwaitingReasonB\x11\n\x0f_queue_position*m\n\x0f\x44uplicatePolicy\x12 \n\x1c\x44UPLICATE_POLICY_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x44UPLICATE_POLICY_REPLAY\x10\x01\x12\x1b\n\x17\x44UPLICATE_POLICY_REFUSE\x10\x02\x32\xec\x04\n\x10\x45xecutionService\x12\x62\n\tSubmitJob\x12).comfyfleet.execution.v1.SubmitJobRequest\x1a*.comfyfleet.execution.v1.SubmitJobResponse\x12Y\n\x06GetJob\x12&.comfyfleet.execution.v1.GetJobRequest\x1a\'.comfyfleet.execution.v1.GetJobResponse\x12q\n\x0eGetJobWorkflow\x12..comfyfleet.execution.v1.GetJobWorkflowRequest\x1a/.comfyfleet.execution.v1.GetJobWorkflowResponse\x12_\n\x08ListJobs\x12(.comfyfleet.execution.v1.ListJobsRequest\x1a).comfyfleet.execution.v1.ListJobsResponse\x12\x62\n\tCancelJob\x12).comfyfleet.execution.v1.CancelJobRequest\x1a*.comfyfleet.execution.v1.CancelJobResponse\x12\x61\n\x08WatchJob\x12(.comfyfleet.execution.v1.WatchJobRequest\x1a).comfyfleet.execution.v1.WatchJobResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/comfyfleet/execution/v1/execution_service.proto\x12\x17\x63omfyfleet.execution.v1\x1a\x1b\x62uf/validate/validate.proto\x1a#comfyfleet/execution/v1/event.proto\x1a!comfyfleet/execution/v1/job.proto\"\xb6\x05\n\x10SubmitJobRequest\x12#\n\x08workflow\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02\x10\x01R\x08workflow\x12I\n\x0crequirements\x18\x02 \x01(\x0b\x32%.comfyfleet.execution.v1.RequirementsR\x0crequirements\x12\'\n\nrequest_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01R\trequestId\x12]\n\x10\x64uplicate_policy\x18\x04 \x01(\x0e\x32(.comfyfleet.execution.v1.DuplicatePolicyB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x0f\x64uplicatePolicy\x12\x98\x01\n\nextra_data\x18\x05 \x03(\x0b\x32\x38.comfyfleet.execution.v1.SubmitJobRequest.ExtraDataEntryB?\xbaH<\x9a\x01\x39\x10\x02\".r,2*^(api_key_comfy_org|auth_token_comfy_org)$*\x05r\x03\x18\x80 R\textraData\x12.\n\x08priority\x18\x06 \x01(\x05\x42\x12\xbaH\x0f\x1a\r\x18\x64(\x9c\xff\xff\xff\xff\xff\xff\xff\xff\x01R\x08priority\x12\x66\n\x06labels\x18\x07 \x03(\x0b\x32\x35.comfyfleet.execution.v1.SubmitJobRequest.LabelsEntryB\x17\xbaH\x14\x9a\x01\x11\x10@\"\x06r\x04\x10\x01\x18?*\x05r\x03\x18\xff\x01R\x06labels\x1a<\n\x0e\x45xtraDataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"_\n\x11SubmitJobResponse\x12.\n\x03job\x18\x01 \x01(\x0b\x32\x1c.comfyfleet.execution.v1.JobR\x03job\x12\x1a\n\x08replayed\x18\x02 \x01(\x08R\x08replayed\"0\n\rGetJobRequest\x12\x1f\n\x06job_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x05jobId\"@\n\x0eGetJobResponse\x12.\n\x03job\x18\x01 \x01(\x0b\x32\x1c.comfyfleet.execution.v1.JobR\x03job\"8\n\x15GetJobWorkflowRequest\x12\x1f\n\x06job_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x05jobId\"4\n\x16GetJobWorkflowResponse\x12\x1a\n\x08workflow\x18\x01 \x01(\x0cR\x08workflow\"\xba\x02\n\x0fListJobsRequest\x12\'\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12L\n\x06states\x18\x03 \x03(\x0e\x32!.comfyfleet.execution.v1.JobStateB\x11\xbaH\x0e\x92\x01\x0b\x10\x10\"\x07\x82\x01\x04\x10\x01 \x00R\x06states\x12V\n\x06labels\x18\x04 \x03(\x0b\x32\x34.comfyfleet.execution.v1.ListJobsRequest.LabelsEntryB\x08\xbaH\x05\x9a\x01\x02\x10@R\x06labels\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"l\n\x10ListJobsResponse\x12\x30\n\x04jobs\x18\x01 \x03(\x0b\x32\x1c.comfyfleet.execution.v1.JobR\x04jobs\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\\\n\x10\x43\x61ncelJobRequest\x12\x1f\n\x06job_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x05jobId\x12\'\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\trequestId\"C\n\x11\x43\x61ncelJobResponse\x12.\n\x03job\x18\x01 \x01(\x0b\x32\x1c.comfyfleet.execution.v1.JobR\x03job\"\x96\x01\n\x0fWatchJobRequest\x12\x1f\n\x06job_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x05jobId\x12\x33\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00R\rafterSequence\x88\x01\x01\x12\x1a\n\x08previews\x18\x03 \x01(\x08R\x08previewsB\x11\n\x0f_after_sequence\"\xc6\x02\n\x10WatchJobResponse\x12\x30\n\x03job\x18\x01 \x01(\x0b\x32\x1c.comfyfleet.execution.v1.JobH\x00R\x03job\x12\x39\n\x05\x65vent\x18\x02 \x01(\x0b\x32!.comfyfleet.execution.v1.JobEventH\x00R\x05\x65vent\x12?\n\x08progress\x18\x03 \x01(\x0b\x32!.comfyfleet.execution.v1.ProgressH\x00R\x08progress\x12<\n\x07preview\x18\x04 \x01(\x0b\x32 .comfyfleet.execution.v1.PreviewH\x00R\x07preview\x12<\n\x05queue\x18\x05 \x01(\x0b\x32$.comfyfleet.execution.v1.QueueUpdateH\x00R\x05queueB\x08\n\x06update\"s\n\x0bQueueUpdate\x12*\n\x0equeue_position\x18\x01 \x01(\x03H\x00R\rqueuePosition\x88\x01\x01\x12%\n\x0ewaiting_reason\x18\x02 \x01(\tR\rwaitingReasonB\x11\n\x0f_queue_position*m\n\x0f\x44uplicatePolicy\x12 \n\x1c\x44UPLICATE_POLICY_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x44UPLICATE_POLICY_REPLAY\x10\x01\x12\x1b\n\x17\x44UPLICATE_POLICY_REFUSE\x10\x02\x32\xec\x04\n\x10\x45xecutionService\x12\x62\n\tSubmitJob\x12).comfyfleet.execution.v1.SubmitJobRequest\x1a*.comfyfleet.execution.v1.SubmitJobResponse\x12Y\n\x06GetJob\x12&.comfyfleet.execution.v1.GetJobRequest\x1a\'.comfyfleet.execution.v1.GetJobResponse\x12q\n\x0eGetJobWorkflow\x12..comfyfleet.execution.v1.GetJobWorkflowRequest\x1a/.comfyfleet.execution.v1.GetJobWorkflowResponse\x12_\n\x08ListJobs\x12(.comfyfleet.execution.v1.ListJobsRequest\x1a).comfyfleet.execution.v1.ListJobsResponse\x12\x62\n\tCancelJob\x12).comfyfleet.execution.v1.CancelJobRequest\x1a*.comfyfleet.execution.v1.CancelJobResponse\x12\x61\n\x08WatchJob\x12(.comfyfleet.execution.v1.WatchJobRequest\x1a).comfyfleet.execution.v1.WatchJobResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,10 +54,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETJOBREQUEST'].fields_by_name['job_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_GETJOBWORKFLOWREQUEST'].fields_by_name['job_id']._loaded_options = None
   _globals['_GETJOBWORKFLOWREQUEST'].fields_by_name['job_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_LISTJOBSREQUEST_LABELSENTRY']._loaded_options = None
+  _globals['_LISTJOBSREQUEST_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_LISTJOBSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTJOBSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
   _globals['_LISTJOBSREQUEST'].fields_by_name['states']._loaded_options = None
   _globals['_LISTJOBSREQUEST'].fields_by_name['states']._serialized_options = b'\272H\016\222\001\013\020\020\"\007\202\001\004\020\001 \000'
+  _globals['_LISTJOBSREQUEST'].fields_by_name['labels']._loaded_options = None
+  _globals['_LISTJOBSREQUEST'].fields_by_name['labels']._serialized_options = b'\272H\005\232\001\002\020@'
   _globals['_CANCELJOBREQUEST'].fields_by_name['job_id']._loaded_options = None
   _globals['_CANCELJOBREQUEST'].fields_by_name['job_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_CANCELJOBREQUEST'].fields_by_name['request_id']._loaded_options = None
@@ -66,8 +70,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHJOBREQUEST'].fields_by_name['job_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_WATCHJOBREQUEST'].fields_by_name['after_sequence']._loaded_options = None
   _globals['_WATCHJOBREQUEST'].fields_by_name['after_sequence']._serialized_options = b'\272H\004\"\002(\000'
-  _globals['_DUPLICATEPOLICY']._serialized_start=2241
-  _globals['_DUPLICATEPOLICY']._serialized_end=2350
+  _globals['_DUPLICATEPOLICY']._serialized_start=2388
+  _globals['_DUPLICATEPOLICY']._serialized_end=2497
   _globals['_SUBMITJOBREQUEST']._serialized_start=178
   _globals['_SUBMITJOBREQUEST']._serialized_end=872
   _globals['_SUBMITJOBREQUEST_EXTRADATAENTRY']._serialized_start=753
@@ -85,19 +89,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETJOBWORKFLOWRESPONSE']._serialized_start=1145
   _globals['_GETJOBWORKFLOWRESPONSE']._serialized_end=1197
   _globals['_LISTJOBSREQUEST']._serialized_start=1200
-  _globals['_LISTJOBSREQUEST']._serialized_end=1367
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1369
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1477
-  _globals['_CANCELJOBREQUEST']._serialized_start=1479
-  _globals['_CANCELJOBREQUEST']._serialized_end=1571
-  _globals['_CANCELJOBRESPONSE']._serialized_start=1573
-  _globals['_CANCELJOBRESPONSE']._serialized_end=1640
-  _globals['_WATCHJOBREQUEST']._serialized_start=1643
-  _globals['_WATCHJOBREQUEST']._serialized_end=1793
-  _globals['_WATCHJOBRESPONSE']._serialized_start=1796
-  _globals['_WATCHJOBRESPONSE']._serialized_end=2122
-  _globals['_QUEUEUPDATE']._serialized_start=2124
-  _globals['_QUEUEUPDATE']._serialized_end=2239
-  _globals['_EXECUTIONSERVICE']._serialized_start=2353
-  _globals['_EXECUTIONSERVICE']._serialized_end=2973
+  _globals['_LISTJOBSREQUEST']._serialized_end=1514
+  _globals['_LISTJOBSREQUEST_LABELSENTRY']._serialized_start=815
+  _globals['_LISTJOBSREQUEST_LABELSENTRY']._serialized_end=872
+  _globals['_LISTJOBSRESPONSE']._serialized_start=1516
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1624
+  _globals['_CANCELJOBREQUEST']._serialized_start=1626
+  _globals['_CANCELJOBREQUEST']._serialized_end=1718
+  _globals['_CANCELJOBRESPONSE']._serialized_start=1720
+  _globals['_CANCELJOBRESPONSE']._serialized_end=1787
+  _globals['_WATCHJOBREQUEST']._serialized_start=1790
+  _globals['_WATCHJOBREQUEST']._serialized_end=1940
+  _globals['_WATCHJOBRESPONSE']._serialized_start=1943
+  _globals['_WATCHJOBRESPONSE']._serialized_end=2269
+  _globals['_QUEUEUPDATE']._serialized_start=2271
+  _globals['_QUEUEUPDATE']._serialized_end=2386
+  _globals['_EXECUTIONSERVICE']._serialized_start=2500
+  _globals['_EXECUTIONSERVICE']._serialized_end=3120
 # @@protoc_insertion_point(module_scope)
