@@ -23,7 +23,7 @@ lock: setup ## Resolve the dependencies again (names, versions and hashes only)
 
 .PHONY: gen
 gen: setup ## Generate the protobuf code from protos/
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/buf generate
+	PATH="$(CURDIR)/$(BIN):$$PATH" buf generate
 
 .PHONY: format
 format: setup ## Format code and protos
