@@ -1,0 +1,32 @@
+"""Wait for a condition instead of for a time."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def eventually(condition: Callable[[], T | Awaitable[T]], within: float = 10, every: float = 0.01) -> T:
+    """Ask until the answer is truthy, and return it.
+
+    AssertionError after `within` seconds; an AssertionError of the condition itself counts as "not yet".
+    """
+    deadline = time.monotonic() + within
+    while True:
+        answer, refusal = await _ask(condition)
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within} s; last answer: {answer!r}") from refusal
+        await asyncio.sleep(every)
+
+
+async def _ask(condition: Callable[[], T | Awaitable[T]]) -> tuple[T | None, AssertionError | None]:
+    try:
+        answer = condition()
+        return (await answer if inspect.isawaitable(answer) else answer), None
+    except AssertionError as refusal:
+        return None, refusal
