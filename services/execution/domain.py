@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Self
 from uuid import UUID
@@ -199,10 +199,17 @@ class Job:
     node_count: int
     progress: bytes | None
     error: bytes | None
+    attempt_count: int
     attempt_open: bool
     last_sequence: int
     selector_id: int
     selector: Selector
+
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for a runner to take it."""
+        return self.state is JobState.QUEUED and not self.attempt_open
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,3 +241,60 @@ class Output:
     size_bytes: int
     hash: bytes
     attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueView:
+    """What a waiting job's owner may know about its turn. `position` is None once a runner has taken it."""
+
+    position: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job as its owner sees it."""
+
+    job: Job
+    queue: QueueView
+    attempts: Sequence[Attempt] = ()
+    outputs: Sequence[Output] = ()
+
+
+class DuplicatePolicy(StrEnum):
+    """What an idempotency key that was used before leads to."""
+
+    REPLAY = "replay"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A workflow that somebody wants to run, not yet checked."""
+
+    account_id: UUID
+    tier: str
+    workflow: bytes = field(repr=False)
+    wants: Requirements
+    request_id: str
+    duplicates: DuplicatePolicy
+    extra_data: Mapping[str, str] = field(repr=False)
+    priority: int
+    labels: Mapping[str, str]
+
+    def digest(self) -> bytes:
+        """32 bytes that only equal submissions share. extra_data holds credentials and does not count."""
+        pinned = str(self.wants.runner_id) if self.wants.runner_id else None
+        asks = [sorted(self.wants.tags), pinned, self.priority, sorted(self.labels.items())]
+        return hashlib.sha256(json.dumps(asks).encode() + b"\0" + self.workflow).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class AssetWish:
+    """What a caller wants a new asset record to say. `keep` is None for the platform's default."""
+
+    content_type: str
+    file_path: str
+    tags: tuple[str, ...]
+    keep: timedelta | None
+    request_id: str | None

@@ -11,10 +11,10 @@ from typing import TypeVar
 from uuid import UUID, uuid4
 
 import structlog
-from comfyfleet.execution.v1 import job_pb2
-from comfyfleet.execution.v1.event_pb2 import JobEvent, LiveUpdate, Preview
 from google.protobuf.message import DecodeError
 
+from comfyfleet.execution.v1 import job_pb2
+from comfyfleet.execution.v1.event_pb2 import JobEvent, LiveUpdate, Preview
 from libs.bus import Bus
 from libs.watch import Hub, Subscription
 from services.execution.domain import Selector
@@ -121,12 +121,15 @@ class Live:
         """Call the handler for every job that reached a terminal state; it must be quick."""
         self._on_ended.append(handler)
 
-    def previews_of(self, job_id: UUID) -> Preview | None:
+    def preview(self, job_id: UUID) -> Preview | None:
         """The last preview of a running job, if this replica still has it."""
         return self._previews.get(str(job_id))
 
     def follow(self, job_id: UUID) -> AbstractContextManager[Subscription[LiveUpdate]]:
-        """Everything that is published about a job from now on; a full subscription drops the oldest."""
+        """Everything that is published about a job from now on; a full subscription drops the oldest.
+
+        A preview comes without its picture, which `preview` has: mailboxes of slow readers stay small.
+        """
         return self._hub.subscribe(str(job_id))
 
     async def _live_came(self, data: bytes) -> None:
@@ -155,7 +158,9 @@ class Live:
     async def _spread(self, update: LiveUpdate) -> None:
         if update.HasField("preview"):
             self._previews.put(update.job_id, update.preview)
-        self._hub.publish(update.job_id, update)
+            self._hub.publish(update.job_id, LiveUpdate(job_id=update.job_id, preview=Preview()))
+        else:
+            self._hub.publish(update.job_id, update)
         if is_end(update.event):
             self._previews.drop(update.job_id)
             await self._run(self._on_ended, UUID(update.job_id))
@@ -163,4 +168,8 @@ class Live:
     @staticmethod
     async def _run(handlers: Sequence[Callable[[_T], Awaitable[None]]], value: _T) -> None:
         for handler in handlers:
-            await handler(value)
+            try:
+                await handler(value)
+            except Exception:
+                # What was committed stays right, whoever fails to hear of it.
+                _log.exception("live_handler_failed")

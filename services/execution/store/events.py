@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
-from comfyfleet.execution.v1.event_pb2 import JobEvent
 
+from comfyfleet.execution.v1.event_pb2 import JobEvent
 from libs.sql import Connection, load_queries
 
 _SQL = load_queries("services.execution.store", "events.sql")

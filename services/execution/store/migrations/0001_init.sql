@@ -39,6 +39,7 @@ create index job_waiting on job (selector_id, priority desc, queue_time, job_id)
     where state = 'queued' and not attempt_open;
 create index job_open on job (account_id) where state in ('queued', 'running', 'canceling');
 create index job_listing on job (account_id, create_time desc, job_id desc);
+create index job_expiry on job (expire_time) where end_time is not null;
 create index job_queue_deadline on job (queue_time) where state = 'queued' and not attempt_open;
 
 create table job_workflow (
@@ -99,6 +100,8 @@ create table blob (
     create_time  timestamptz not null default now()
 );
 
+create index blob_age on blob (create_time);
+
 create table asset (
     asset_id      uuid primary key,
     account_id    uuid not null,
@@ -109,6 +112,7 @@ create table asset (
     create_time   timestamptz not null default now(),
     expire_time   timestamptz,
     request_id    text,
+    created_new   boolean not null default true,  -- the account did not have these bytes before
     -- set for results of a job:
     job_id        uuid references job on delete set null,
     node_id       text,
@@ -120,7 +124,8 @@ create table asset (
     source        text
 );
 create index asset_listing on asset (account_id, create_time desc, asset_id desc);
-create index asset_hash on asset (hash);
+create index asset_hash on asset (hash, account_id);
+create index asset_expiry on asset (expire_time) where expire_time is not null;
 create unique index asset_of_job on asset (job_id, attempt, node_id, source) where job_id is not null;
 create unique index asset_request on asset (account_id, request_id) where request_id is not null;
 
