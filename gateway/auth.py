@@ -53,9 +53,7 @@ def bearer(request: Request) -> str:
 class RegistrySessions:
     """Sessions from the registry. A revoked token works for at most `cache_seconds` longer."""
 
-    def __init__(
-        self, backends: Backends, key: IdentityKey, clock: Clock, *, cache_seconds: float, size: int
-    ) -> None:
+    def __init__(self, backends: Backends, key: IdentityKey, clock: Clock, *, cache_seconds: float, size: int) -> None:
         self._backends = backends
         self._key = key
         self._clock = clock

@@ -27,6 +27,4 @@ class Backends:
     @classmethod
     def over(cls, registry: grpc.aio.Channel, execution: grpc.aio.Channel) -> "Backends":
         """Stubs over open channels."""
-        return cls(
-            RunnerRegistryServiceStub(registry), ExecutionServiceStub(execution), AssetServiceStub(execution)
-        )
+        return cls(RunnerRegistryServiceStub(registry), ExecutionServiceStub(execution), AssetServiceStub(execution))

@@ -47,9 +47,7 @@ def boundary_of(content_type: str | None) -> bytes:
     kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if kind != b"multipart/form-data" or not boundary:
-        raise InvalidArgument(
-            "INVALID_FIELD", "the body must be multipart/form-data", fields={"body": "not a form"}
-        )
+        raise InvalidArgument("INVALID_FIELD", "the body must be multipart/form-data", fields={"body": "not a form"})
     return boundary
 
 

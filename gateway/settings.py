@@ -14,9 +14,7 @@ class GatewaySettings(ServiceSettings):
     identity_key: SecretStr = Field(description="shared secret that signs identities between services")
     url_signing_key: SecretStr = Field(description="secret that signs links to outputs and assets")
     public_url: str = Field("", description="scheme and host for links; empty: those of each request")
-    link_seconds: int = Field(
-        300, ge=60, le=3600, description="how long a link to an asset works, in seconds"
-    )
+    link_seconds: int = Field(300, ge=60, le=3600, description="how long a link to an asset works, in seconds")
     token_cache_seconds: float = Field(
         10,
         ge=0,
@@ -30,9 +28,5 @@ class GatewaySettings(ServiceSettings):
     max_upload_bytes: int = Field(
         512 * 1024 * 1024, ge=1024, description="largest multipart body in bytes, refused before it is read"
     )
-    streams_per_account: int = Field(
-        1000, ge=1, description="event streams one account may have open per process"
-    )
-    heartbeat_seconds: float = Field(
-        15, gt=0, description="silence after which an event stream sends a comment"
-    )
+    streams_per_account: int = Field(1000, ge=1, description="event streams one account may have open per process")
+    heartbeat_seconds: float = Field(15, gt=0, description="silence after which an event stream sends a comment")

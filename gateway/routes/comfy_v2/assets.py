@@ -57,9 +57,7 @@ class Assets(ComfyV2Routes):
         """HEAD /assets/by-hash/{hash}: 200 or 404, no body."""
         session = await self.sessions.of(request)
         digest = checked_hash(str(request.path_params["hash"]))
-        answer = await self.backends.assets.CheckBlob(
-            CheckBlobRequest(hash=digest), metadata=session.metadata
-        )
+        answer = await self.backends.assets.CheckBlob(CheckBlobRequest(hash=digest), metadata=session.metadata)
         return Response(headers={"x-size-bytes": str(answer.size_bytes)})
 
     async def get(self, request: Request) -> Response:
@@ -101,14 +99,10 @@ class Assets(ComfyV2Routes):
         return await self.sessions.of(request)
 
     async def _asset(self, session: Session, asset_id: str) -> Asset:
-        answer = await self.backends.assets.GetAsset(
-            GetAssetRequest(asset_id=asset_id), metadata=session.metadata
-        )
+        answer = await self.backends.assets.GetAsset(GetAssetRequest(asset_id=asset_id), metadata=session.metadata)
         return answer.asset
 
-    async def _chunks(
-        self, session: Session, asset: Asset, part: ranges.ByteRange | None
-    ) -> AsyncIterator[bytes]:
+    async def _chunks(self, session: Session, asset: Asset, part: ranges.ByteRange | None) -> AsyncIterator[bytes]:
         query = DownloadAssetRequest(
             asset_id=asset.asset_id, offset=part.offset if part else 0, length=part.length if part else 0
         )

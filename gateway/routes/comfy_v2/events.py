@@ -49,9 +49,7 @@ class Events(ComfyV2Routes):
         finally:
             self.open_streams[session.account_id] -= 1
 
-    async def _events(
-        self, request: Request, session: Session, query: WatchJobRequest
-    ) -> AsyncIterator[sse.Event]:
+    async def _events(self, request: Request, session: Session, query: WatchJobRequest) -> AsyncIterator[sse.Event]:
         words = self.bodies(request, session)
         try:
             async with stream(self.backends.execution.WatchJob(query, metadata=session.metadata)) as updates:
@@ -87,11 +85,7 @@ def events_of(update: WatchJobResponse, words: Bodies, query: WatchJobRequest) -
         case "queue":
             position = update.queue.queue_position if update.queue.HasField("queue_position") else None
             waiting = update.queue.waiting_reason or None
-            return [
-                sse.Event(
-                    "status", {"status": "queued", "queue_position": position, "waiting_reason": waiting}
-                )
-            ]
+            return [sse.Event("status", {"status": "queued", "queue_position": position, "waiting_reason": waiting})]
         case _:
             return []
 
@@ -118,16 +112,10 @@ def durable(event: JobEvent, words: Bodies, job_id: str) -> list[sse.Event]:
     """Frames for events that are kept; attempts have no word in the standard and are skipped."""
     match event.WhichOneof("event"):
         case "status":
-            return [
-                sse.Event(
-                    "status", {"status": STATUS[event.status.state], "queue_position": None}, event.sequence
-                )
-            ]
+            return [sse.Event("status", {"status": STATUS[event.status.state], "queue_position": None}, event.sequence)]
         case "output":
             return [sse.Event("output", words.output(event.output, job_id), event.sequence)]
         case "log":
-            return [
-                sse.Event("log", {"level": event.log.level, "message": event.log.message}, event.sequence)
-            ]
+            return [sse.Event("log", {"level": event.log.level, "message": event.log.message}, event.sequence)]
         case _:
             return []

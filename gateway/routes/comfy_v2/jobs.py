@@ -75,9 +75,7 @@ class Jobs(ComfyV2Routes):
             GetJobWorkflowRequest(job_id=resource_id(request, "JOB_NOT_FOUND")), metadata=session.metadata
         )
         # The graph goes out word for word: parsing it again would cost time and could change numbers.
-        return Response(
-            b'{"format":"api","workflow":' + answer.workflow + b"}", media_type="application/json"
-        )
+        return Response(b'{"format":"api","workflow":' + answer.workflow + b"}", media_type="application/json")
 
     async def cancel(self, request: Request) -> Response:
         """POST /jobs/{id}/cancel: idempotent; a finished job is answered as it is."""
@@ -129,9 +127,7 @@ def metadata_of(body: dict[str, Any]) -> dict[str, str]:
         raise _bad_metadata(f"metadata has {len(metadata)} pairs, at most {MAX_METADATA} are allowed")
     for name, value in metadata.items():
         if not isinstance(value, str) or len(value) > 255 or not 1 <= len(name) <= 63:
-            raise _bad_metadata(
-                f"metadata key {name[:63]!r}: 1 to 63 characters, its value a string of at most 255"
-            )
+            raise _bad_metadata(f"metadata key {name[:63]!r}: 1 to 63 characters, its value a string of at most 255")
     return metadata
 
 
@@ -179,9 +175,7 @@ def listing_of(request: Request) -> ListJobsRequest:
     words = [word for word in query.get("status", "").split(",") if word]
     if unknown := [word for word in words if word not in bodies.STATE]:
         raise field_error("status", f"has an unknown word: {unknown[0][:50]}")
-    filters = {
-        match[1]: value for name, value in query.multi_items() if (match := _METADATA_FILTER.fullmatch(name))
-    }
+    filters = {match[1]: value for name, value in query.multi_items() if (match := _METADATA_FILTER.fullmatch(name))}
     return ListJobsRequest(
         page_size=int(limit),
         page_token=query.get("cursor", ""),

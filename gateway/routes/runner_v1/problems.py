@@ -28,9 +28,7 @@ class RunnerV1:
         """Status and message by the reason, else by the kind."""
         status = STATUS_OF_KIND.get(type(error), 500)
         status = 400 if status == 422 else status
-        status, message = MESSAGE_OF_REASON.get(
-            error.reason, (status, MESSAGE_OF_STATUS.get(status, error.message))
-        )
+        status, message = MESSAGE_OF_REASON.get(error.reason, (status, MESSAGE_OF_STATUS.get(status, error.message)))
         headers = retry_headers(error, RETRY_SECONDS if status == 503 else None)
         headers |= {"www-authenticate": "Bearer"} if status == 401 else {}
         return Problem(status, {"status": status, "message": message}, headers)

@@ -48,18 +48,12 @@ class Runners:
         session = await self.sessions.of(request)
         query = {name: value for name, value in request.query_params.multi_items() if value}
         page, per_page = fields.page_of(query.get("page")), fields.per_page_of(query.get("per_page"))
-        state = (
-            STATES[fields.state_of(query["status"])]
-            if "status" in query
-            else RunnerState.RUNNER_STATE_UNSPECIFIED
-        )
+        state = STATES[fields.state_of(query["status"])] if "status" in query else RunnerState.RUNNER_STATE_UNSPECIFIED
         answer = await self.backends.registry.ListRunners(
             ListRunnersRequest(page_size=per_page, skip=(page - 1) * per_page, state=state),
             metadata=session.metadata,
         )
-        return reply(
-            {"runners": [runner_body(runner) for runner in answer.runners], "total": answer.total_size}
-        )
+        return reply({"runners": [runner_body(runner) for runner in answer.runners], "total": answer.total_size})
 
     async def create(self, request: Request) -> Response:
         """POST /v1/runner: 201 with the runner, which is not contacted before answering."""
