@@ -73,9 +73,7 @@ async def test_bad_forms_are_refused(content: bytes, message: str) -> None:
     assert message in caught.value.message
 
 
-@pytest.mark.parametrize(
-    "kind", [None, "", "application/json", "multipart/form-data", "multipart/mixed; boundary=x"]
-)
+@pytest.mark.parametrize("kind", [None, "", "application/json", "multipart/form-data", "multipart/mixed; boundary=x"])
 def test_other_bodies_are_refused(kind: str | None) -> None:
     with pytest.raises(InvalidArgument):
         boundary_of(kind)

@@ -1,0 +1,1 @@
+"""The whole fleet on one machine: launchers and the supervisor behind `comfyfleet up`."""
