@@ -86,14 +86,9 @@ class Postgres:
 
     def _create_database(self) -> None:
         """Made in single-user mode, so that the first start finds it."""
-        command = [program("postgres"), "--single", "-D", str(self.data), "postgres"]
-        done = subprocess.run(
-            unprivileged.wrap(command),
-            input=f"create database {DATABASE}\n",
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = unprivileged.wrap([program("postgres"), "--single", "-D", str(self.data), "postgres"])
+        statement = f"create database {DATABASE}\n"
+        done = subprocess.run(command, input=statement, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"making the database failed: {done.stderr.strip()}")
 
