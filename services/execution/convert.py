@@ -1,8 +1,5 @@
 """Between wire messages and the words of the domain. Nothing is decided here but what text is acceptable."""
 
-import base64
-import binascii
-import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -18,6 +15,7 @@ from comfyfleet.execution.v1 import (
 )
 from libs.errors import Forbidden, InvalidArgument
 from libs.identity import Principal
+from libs.paging import decode_page_token, encode_page_token
 from services.execution.domain import (
     Asset,
     AssetWish,
@@ -27,12 +25,14 @@ from services.execution.domain import (
     Job,
     JobState,
     JobView,
+    ListFilter,
     Output,
     QueueView,
     Requirements,
     Submission,
 )
 
+MAX_PAGE_SIZE = 1000
 HASH_PREFIX = "blake3:"
 
 
@@ -68,6 +68,11 @@ def identifier(field: str, value: str) -> UUID | None:
         raise InvalidArgument("INVALID_FIELD", message, fields={field: "must be a UUID"}) from None
 
 
+def uuid(value: str) -> UUID:
+    """A UUID whose form was validated."""
+    return UUID(value)
+
+
 def tags(field: str, values: Iterable[str]) -> tuple[str, ...]:
     """Trimmed, without empty ones and repetitions, in the order given."""
     cleaned = (text(field, value).strip() for value in values)
@@ -99,6 +104,11 @@ def requirements(message: job_pb2.Requirements) -> Requirements:
     """What a job asks of a runner."""
     pinned = identifier("requirements.runner_id", message.runner_id)
     return Requirements(tags("requirements.tags", message.tags), pinned)
+
+
+def list_filter(request: execution_service_pb2.ListJobsRequest) -> ListFilter:
+    """Which jobs ListJobs shows."""
+    return ListFilter([job_state(state) for state in request.states], labels(request.labels))
 
 
 def asset_wish(
@@ -145,6 +155,15 @@ def failure_number(failure: FailureClass | None) -> "job_pb2.FailureClass.ValueT
 def status_event(state: JobState, error: job_pb2.JobError | None = None) -> event_pb2.JobEvent:
     """The event that says a job's state changed."""
     return event_pb2.JobEvent(status=event_pb2.StatusEvent(state=state_number(state), error=error))
+
+
+def expired(reason: str) -> job_pb2.JobError:
+    """Why a job that nobody took ended."""
+    return job_pb2.JobError(
+        failure_class=failure_number(FailureClass.EXPIRED),
+        code="queue_deadline_exceeded",
+        message=reason or "no runner took the job in time",
+    )
 
 
 def job_view(view: JobView) -> job_pb2.Job:
@@ -230,6 +249,23 @@ def queue_update(queue: QueueView) -> execution_service_pb2.QueueUpdate:
     return execution_service_pb2.QueueUpdate(queue_position=queue.position, waiting_reason=queue.reason)
 
 
+def watch_update(
+    update: JobView | QueueView | event_pb2.JobEvent | job_pb2.Progress | event_pb2.Preview,
+) -> execution_service_pb2.WatchJobResponse:
+    """One message of WatchJob."""
+    match update:
+        case JobView():
+            return execution_service_pb2.WatchJobResponse(job=job_view(update))
+        case QueueView():
+            return execution_service_pb2.WatchJobResponse(queue=queue_update(update))
+        case job_pb2.Progress():
+            return execution_service_pb2.WatchJobResponse(progress=update)
+        case event_pb2.Preview():
+            return execution_service_pb2.WatchJobResponse(preview=update)
+        case _:
+            return execution_service_pb2.WatchJobResponse(event=update)
+
+
 def timestamp(time: datetime | None) -> Timestamp | None:
     """The wire's form of a time; None stays absent."""
     if time is None:
@@ -241,22 +277,23 @@ def timestamp(time: datetime | None) -> Timestamp | None:
 
 def page_token(time: datetime, row_id: UUID) -> str:
     """Where the next page starts: behind this row."""
-    micros = (time - _EPOCH) // timedelta(microseconds=1)
-    return base64.urlsafe_b64encode(json.dumps([micros, row_id.hex]).encode()).decode()
+    return encode_page_token([(time - _EPOCH) // _MICROSECOND, row_id.hex])
 
 
 def page_start(token: str) -> tuple[datetime, UUID] | None:
     """The row behind which a page starts; None for the first. Raises InvalidArgument: PAGE_TOKEN_INVALID."""
-    if not token:
+    position = decode_page_token(token)
+    if position is None:
         return None
     try:
-        micros, row_id = json.loads(base64.urlsafe_b64decode(token))
-        return _EPOCH + timedelta(microseconds=micros), UUID(row_id)
-    except (ValueError, TypeError, AttributeError, OverflowError, binascii.Error):
+        micros, row_id = position
+        return _EPOCH + micros * _MICROSECOND, UUID(row_id)
+    except (ValueError, TypeError, AttributeError, OverflowError):
         raise InvalidArgument("PAGE_TOKEN_INVALID", "the page token is not one of ours") from None
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def _requirements_message(stored: Job) -> job_pb2.Requirements:

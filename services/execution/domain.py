@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Self
@@ -205,7 +205,6 @@ class Job:
     selector_id: int
     selector: Selector
 
-
     @property
     def waits(self) -> bool:
         """Whether it waits for a runner to take it."""
@@ -261,6 +260,14 @@ class JobView:
     outputs: Sequence[Output] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ListFilter:
+    """Which jobs of an account a list shows; empty means no restriction."""
+
+    states: Sequence[JobState] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
 class DuplicatePolicy(StrEnum):
     """What an idempotency key that was used before leads to."""
 
@@ -298,3 +305,7 @@ class AssetWish:
     tags: tuple[str, ...]
     keep: timedelta | None
     request_id: str | None
+
+    def of_type(self, content_type: str) -> "AssetWish":
+        """The same wish for bytes whose media type is known."""
+        return replace(self, content_type=content_type)

@@ -32,7 +32,7 @@ _TERMINAL = frozenset(
         job_pb2.JOB_STATE_EXPIRED,
     }
 )
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 SelectorHandler = Callable[[Selector], Awaitable[None]]
 JobHandler = Callable[[UUID], Awaitable[None]]
@@ -139,7 +139,7 @@ class Live:
         try:
             update = LiveUpdate.FromString(payload)
         except DecodeError:
-            _log.warning("live_update_unreadable", size=len(data))
+            log.warning("live_update_unreadable", size=len(data))
             return
         await self._spread(update)
 
@@ -172,4 +172,4 @@ class Live:
                 await handler(value)
             except Exception:
                 # What was committed stays right, whoever fails to hear of it.
-                _log.exception("live_handler_failed")
+                log.exception("live_handler_failed")

@@ -8,11 +8,10 @@ from comfyfleet.execution.v1.event_pb2 import JobEvent, LiveUpdate
 from libs.errors import NotFound
 from libs.sql import Connection, Database
 from services.execution import convert
-from services.execution.domain import Job, JobState, JobView, QueueView
+from services.execution.domain import Job, JobState, JobView, ListFilter, QueueView
 from services.execution.live import Live
 from services.execution.ports import Fleet
 from services.execution.store import jobs
-from services.execution.store.jobs import ListFilter
 from services.execution.waiting import waiting_reason
 
 
@@ -89,9 +88,7 @@ class CancelJob:
             await self._live.job_canceled(job_id)
 
 
-async def _cancel(
-    connection: Connection, job_id: UUID, state: JobState, attempt_open: bool
-) -> JobEvent | None:
+async def _cancel(connection: Connection, job_id: UUID, state: JobState, attempt_open: bool) -> JobEvent | None:
     if state.terminal or state is JobState.CANCELING:
         return None
     if state is JobState.QUEUED and not attempt_open:

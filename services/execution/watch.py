@@ -3,15 +3,16 @@
 The bus only makes it quick. A look at the table every few seconds makes it right.
 """
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 from uuid import UUID
 
 from comfyfleet.execution.v1.event_pb2 import JobEvent, LiveUpdate, Preview
-from comfyfleet.execution.v1.job_pb2 import Progress
+from comfyfleet.execution.v1.job_pb2 import JOB_STATE_QUEUED, Progress
 from libs.clock import Clock
 from libs.errors import Unavailable
+from libs.rpc.server import Draining
 from libs.sql import Database
 from libs.watch import Subscription
 from services.execution.domain import Job, JobState, JobView, QueueView
@@ -37,21 +38,19 @@ class Pace:
 class WatchJobs:
     """The use case WatchJob."""
 
-    def __init__(self, database: Database, jobs: ReadJobs, live: Live, clock: Clock, pace: Pace) -> None:
+    def __init__(
+        self, database: Database, jobs: ReadJobs, live: Live, clock: Clock, pace: Pace, draining: Draining
+    ) -> None:
         self._database = database
         self._jobs = jobs
         self._live = live
         self._clock = clock
         self._pace = pace
-        self._draining = False
-
-    def drain(self) -> None:
-        """End every watch within a second, so that the callers resume elsewhere."""
-        self._draining = True
+        self._draining = draining
 
     async def watch(
         self, account_id: UUID, job_id: UUID, after: int | None, previews: bool
-    ) -> AsyncIterator[Update]:
+    ) -> AsyncGenerator[Update, None]:
         """The job now, then every change, its end last. Raises NotFound; Unavailable when draining."""
         with self._live.follow(job_id) as mailbox:
             view = await self._jobs.get(account_id, job_id)
@@ -69,13 +68,11 @@ class WatchJobs:
                     self._take(follower, mailbox, job_id, previews)
 
     def _refuse_drain(self) -> None:
-        if self._draining:
+        if self._draining.begun:
             message = "this server is going away; resume with after_sequence"
             raise Unavailable("SERVICE_UNAVAILABLE", message, retry_after=0.5)
 
-    def _take(
-        self, follower: "_Follower", mailbox: Subscription[LiveUpdate], job_id: UUID, previews: bool
-    ) -> None:
+    def _take(self, follower: "_Follower", mailbox: Subscription[LiveUpdate], job_id: UUID, previews: bool) -> None:
         if mailbox.take_missed():
             follower.lost_something()
         for update in mailbox.take():
@@ -191,7 +188,7 @@ class _Follower:
         self._ready.append(event)
         self.ended = is_end(event)
         if event.HasField("status"):
-            self._queued = event.status.state == _QUEUED
+            self._queued = event.status.state == JOB_STATE_QUEUED
 
     def _interval(self, connected: bool) -> float:
         if self._queued:

@@ -15,6 +15,7 @@ from services.execution.domain import (
     FailureClass,
     Job,
     JobState,
+    ListFilter,
     Output,
     OutputKind,
     Selector,
@@ -46,14 +47,6 @@ class Request:
 
     body_digest: bytes
     job_id: UUID
-
-
-@dataclass(frozen=True, slots=True)
-class ListFilter:
-    """Which jobs of an account a list shows; None means no restriction."""
-
-    states: Sequence[JobState] | None = None
-    labels: Mapping[str, str] | None = None
 
 
 async def find_request(connection: Connection, account_id: UUID, request_id: str) -> Request | None:
@@ -163,6 +156,11 @@ async def begin_canceling(connection: Connection, job_id: UUID, event: JobEvent)
 async def overdue(connection: Connection, deadline: timedelta, limit: int) -> Sequence[Job]:
     """Jobs that waited longer than the deadline, locked until the transaction ends."""
     return [read_job(row) for row in await connection.fetch(_SQL.overdue, deadline, limit)]
+
+
+async def count_waiting(connection: Connection) -> int:
+    """Jobs of all accounts that wait for a runner; counting stops at 100,000."""
+    return int(await connection.fetchval(_SQL.count_waiting))
 
 
 async def forget_old(connection: Connection, limit: int) -> None:

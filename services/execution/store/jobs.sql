@@ -110,6 +110,9 @@ order by j.queue_time
 limit $2
 for update of j skip locked;
 
+-- name: count_waiting
+select count(*) from (select from job where state = 'queued' and not attempt_open limit 100000) waiting;
+
 -- name: forget_requests
 delete from idempotency where create_time < now() - interval '24 hours';
 
