@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 import orjson
@@ -10,7 +10,10 @@ from asyncpg.pool import PoolConnectionProxy
 
 from libs.errors import Unavailable
 
-Connection = PoolConnectionProxy[asyncpg.Record]
+if TYPE_CHECKING:
+    Connection: TypeAlias = PoolConnectionProxy[asyncpg.Record]
+else:  # generic in its stubs alone
+    Connection = PoolConnectionProxy
 
 # What asyncpg raises when the server is away, restarting, or cut the connection.
 _AWAY = (
