@@ -97,7 +97,7 @@ class Execution(App):
             Database.connect(settings.database_url.get_secret_value(), SCHEMA, max_size=settings.database_connections)
         )
         await migrate(database, MIGRATIONS)
-        bus = self._bus or await self.enter(_bus(settings))
+        bus = await self.enter(_bus(settings, self._bus))
         live = Live(bus, preview_bytes=settings.preview_cache_bytes)
         extra_data = ExtraData(
             bus, self._clock, max_jobs=settings.extra_data_jobs, keep_seconds=settings.queue_deadline
@@ -127,8 +127,10 @@ def _nats_url(settings: ExecutionSettings) -> str:
 
 
 @asynccontextmanager
-async def _bus(settings: ExecutionSettings) -> AsyncIterator[Bus]:
-    if url := _nats_url(settings):
+async def _bus(settings: ExecutionSettings, given: Bus | None) -> AsyncIterator[Bus]:
+    if given is not None:
+        yield given
+    elif url := _nats_url(settings):
         async with NatsBus.connect(url, "execution") as bus:
             yield bus
     else:

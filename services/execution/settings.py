@@ -10,7 +10,7 @@ DAY = 86_400.0
 class ExecutionSettings(BackendSettings):
     """Everything that can be set. Times in seconds, sizes in bytes."""
 
-    blob_store_url: str = Field(description="where bytes are kept: file:///folder, s3://bucket/prefix, gs://…, az://…")
+    blob_store_url: str = Field(description="where bytes are kept: file:///folder, s3://bucket/prefix, gs://bucket, az://container")
     workflow_max_bytes: int = Field(16 << 20, gt=0, description="largest workflow taken, in bytes")
     workflow_max_nodes: int = Field(20_000, gt=0, description="most nodes of a workflow")
     workflow_max_depth: int = Field(100, gt=3, description="deepest nesting of a workflow's JSON")
