@@ -69,6 +69,12 @@ class Download:
         return self._response.headers
 
     @property
+    def content_type(self) -> str:
+        """As announced, without parameters."""
+        announced: str = self._response.headers.get("content-type", "application/octet-stream")
+        return announced.partition(";")[0].strip().lower()
+
+    @property
     def size(self) -> int | None:
         """Bytes announced; None when the peer does not say."""
         announced = self._response.headers.get("content-length", "")
