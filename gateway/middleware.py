@@ -5,8 +5,12 @@ import time
 import uuid
 
 import structlog
+from prometheus_client import Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from libs.observe.metrics import Metrics
+
+_SURFACES = ("/api/v2/jobs", "/api/v2/assets", "/api/v2", "/v1", "/livez", "/readyz")
 log = structlog.get_logger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -17,8 +21,9 @@ class RequestContext:
     Query strings are never logged: links carry their key there.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, seconds: Histogram) -> None:
         self._app = app
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -39,8 +44,19 @@ class RequestContext:
             try:
                 await self._app(scope, receive, named)
             finally:
-                took = round((time.perf_counter() - started) * 1000, 1)
-                log.info("request", method=scope["method"], path=scope["path"], status=status, ms=took)
+                took = time.perf_counter() - started
+                self._seconds.labels(scope["method"], _surface(scope["path"]), status).observe(took)
+                ms = round(took * 1000, 1)
+                log.info("request", method=scope["method"], path=scope["path"], status=status, ms=ms)
+
+
+def request_seconds(metrics: Metrics) -> Histogram:
+    """Duration of requests; paths hold ids, so only the surface is a label."""
+    return metrics.histogram("http_request_seconds", "duration of HTTP requests", "method", "surface", "status")
+
+
+def _surface(path: str) -> str:
+    return next((prefix for prefix in _SURFACES if path.startswith(prefix)), "other")
 
 
 def _request_id(scope: Scope) -> str:

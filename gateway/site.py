@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway import health
-from gateway.middleware import RequestContext
+from gateway.middleware import RequestContext, request_seconds
 from gateway.problems import Dialect
 from gateway.routes.comfy_v2.base import ComfyV2Routes
 from gateway.routes.comfy_v2.problems import ComfyV2
@@ -18,11 +18,12 @@ from gateway.routes.comfy_v2.routes import routes as comfy_v2_routes
 from gateway.routes.runner_v1.problems import RunnerV1
 from gateway.routes.runner_v1.routes import routes as runner_v1_routes
 from gateway.routes.runner_v1.runners import Runners
+from libs.observe.metrics import Metrics
 
 Ready = Callable[[], Awaitable[bool]]
 
 
-def build(shared: ComfyV2Routes, ready: Ready) -> Starlette:
+def build(shared: ComfyV2Routes, ready: Ready, metrics: Metrics) -> Starlette:
     """The whole site over the given backends."""
     site = Starlette(
         routes=[
@@ -31,7 +32,7 @@ def build(shared: ComfyV2Routes, ready: Ready) -> Starlette:
             *comfy_v2_routes(shared),
             *runner_v1_routes(Runners(shared.backends, shared.sessions)),
         ],
-        middleware=[Middleware(RequestContext)],
+        middleware=[Middleware(RequestContext, seconds=request_seconds(metrics))],
         exception_handlers={HTTPException: refused},
     )
     site.router.redirect_slashes = False

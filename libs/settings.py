@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "COMFYFLEET_"
@@ -14,6 +14,16 @@ class Settings(BaseSettings):
     """Base of every settings class. A field `queue_limit` is the variable COMFYFLEET_QUEUE_LIMIT."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", populate_by_name=True)
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Read the environment. SystemExit that names every variable which is missing or wrong, without its value."""
+        nothing: dict[str, Any] = {}
+        try:
+            return cls(**nothing)
+        except ValidationError as error:
+            wrong = [f"  {PREFIX}{_variable(item['loc'])}: {item['msg']}" for item in error.errors()]
+            raise SystemExit("settings are not complete:\n" + "\n".join(wrong)) from None
 
 
 class ServiceSettings(Settings):
@@ -70,6 +80,10 @@ def describe(classes: Iterable[type[Settings]]) -> Iterator[SettingRow]:
             if variable not in seen:
                 seen.add(variable)
                 yield SettingRow(variable, _type(field.annotation), _default(field), field.description or "")
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, location)).removeprefix(PREFIX).upper()
 
 
 def _type(annotation: Any) -> str:
