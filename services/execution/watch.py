@@ -58,14 +58,15 @@ class WatchJobs:
             follower = _Follower(view, after, self._pace, self._clock.monotonic())
             if previews:
                 follower.offer_preview(self._live.preview(job_id))
-            while not follower.ended:
-                self._refuse_drain()
+            while True:
                 await self._look(follower, account_id, job_id)
                 for update in follower.flush(self._clock.monotonic()):
                     yield update
-                if not follower.ended:
-                    await mailbox.wait(follower.patience(self._clock.monotonic()))
-                    self._take(follower, mailbox, job_id, previews)
+                if follower.ended:
+                    return
+                self._refuse_drain()
+                await mailbox.wait(follower.patience(self._clock.monotonic()))
+                self._take(follower, mailbox, job_id, previews)
 
     def _refuse_drain(self) -> None:
         if self._draining.begun:

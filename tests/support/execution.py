@@ -143,12 +143,18 @@ class Replicas:
         self._stack = stack
         self._dsn = dsn
         self._folder = folder
+        self._running: dict[Execution, AsyncExitStack] = {}
 
     async def start(self, fleet: StandingFleet | None = None, **more: Any) -> Execution:
         """One more replica, which takes jobs and never dispatches them."""
         app = build(settings(self._dsn, self._folder, **more), fleet=fleet or StandingFleet())
-        await self._stack.enter_async_context(app.running())
+        own = self._running[app] = await self._stack.enter_async_context(AsyncExitStack())
+        await own.enter_async_context(app.running())
         return app
+
+    async def stop(self, app: Execution) -> None:
+        """Stop one replica as a signal would."""
+        await self._running.pop(app).aclose()
 
     async def tenant(self, app: Execution, account_id: UUID | None = None) -> Tenant:
         """Somebody who talks to a replica."""

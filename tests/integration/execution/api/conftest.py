@@ -5,8 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from services.execution.app import Execution
+from libs.blobs import BlobStore
+from libs.bus import NatsBus
+from libs.sql import Database
+from services.execution.app import SCHEMA, Execution
+from services.execution.live import Live
 from tests.support.execution import Replicas, Tenant, replicas
+from tests.support.execution_rows import Rows
 
 
 @pytest.fixture
@@ -32,3 +37,10 @@ async def ann(place: Replicas, service: Execution) -> Tenant:
 async def bob(place: Replicas, service: Execution) -> Tenant:
     """Another tenant."""
     return await place.tenant(service)
+
+
+@pytest.fixture
+async def rows(service: Execution, postgres_dsn: str, nats_url: str, tmp_path: Path) -> AsyncIterator[Rows]:
+    """The tables of the replica, and news of what happens to them over NATS."""
+    async with Database.connect(postgres_dsn, SCHEMA) as database, NatsBus.connect(nats_url, "rows") as bus:
+        yield Rows(database, BlobStore.open_url(tmp_path.as_uri()), Live(bus))

@@ -164,9 +164,7 @@ async def test_the_queue_limit_holds_under_concurrency_and_frees_the_key(place: 
 
 
 async def test_a_big_graph_is_taken(ann: Tenant) -> None:
-    chain = {
-        str(n): {"class_type": "A", "inputs": {"x": [str(n - 1), 0]} if n else {}} for n in range(10_000)
-    }
+    chain = {str(n): {"class_type": "A", "inputs": {"x": [str(n - 1), 0]} if n else {}} for n in range(10_000)}
     job = await ann.submit(chain)
     assert job.state == job_pb2.JOB_STATE_QUEUED
 
