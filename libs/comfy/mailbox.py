@@ -83,6 +83,9 @@ def is_end(event: Event) -> bool:
 def _subject(event: Event) -> Hashable:
     kind = type(event)
     match event:
+        case Preview(content_type="image/png"):
+            # Nodes that send their results over the websocket do it in this form: each picture counts.
+            return kind, id(event)
         case Executing(prompt_id=prompt_id, node=node):
             return kind, prompt_id, node is None
         case Executed(prompt_id=prompt_id, node=node) | Preview(prompt_id=prompt_id, node=node):

@@ -15,15 +15,18 @@ from libs.blobs import BlobStore
 from libs.bus import Bus, LocalBus, NatsBus
 from libs.clock import Clock, SystemClock
 from libs.errors import Unavailable
-from libs.identity import IdentityKey
+from libs.identity import IdentityKey, Principal
 from libs.observe.endpoint import Ready, endpoint
 from libs.observe.metrics import Metrics
+from libs.outbound import AddressPolicy, Outbound
+from libs.rpc.client import open_channel
 from libs.rpc.health import Check, Health
 from libs.rpc.server import Draining, ServerOptions, serving
 from libs.rpc.tls import TlsFiles
 from libs.runtime import App
 from libs.sql import Database, migrate
 from services.execution.asset_server import AssetServer
+from services.execution.dispatch.build import Dispatch, build_dispatch
 from services.execution.extra_data import ExtraData
 from services.execution.graph import GraphLimits
 from services.execution.live import Live
@@ -119,7 +122,35 @@ class Execution(App):
         )
 
     async def _dispatch(self, core: Core) -> Fleet:
-        raise NotImplementedError
+        dispatch = await self.enter(dispatching(core))
+        for name, loop in dispatch.loops().items():
+            self.loop(name, loop)
+        self.on_drain(dispatch.drain)
+        return dispatch.fleet
+
+
+@asynccontextmanager
+async def dispatching(core: Core) -> AsyncIterator[Dispatch]:
+    """Everything that brings jobs to runners, not started."""
+    settings, key = core.settings, core.key
+    outbound = Outbound(AddressPolicy(allow_private=settings.allow_private_endpoints))
+    registry = open_channel(
+        settings.registry_address, sign=lambda: key.sign(Principal.service("execution")), tls=core.tls
+    )
+    try:
+        async with registry as channel:
+            yield build_dispatch(
+                settings,
+                database=core.database,
+                live=core.live,
+                blobs=core.blobs,
+                extra_data=core.extra_data,
+                registry=channel,
+                clock=core.clock,
+                outbound=outbound,
+            )
+    finally:
+        await outbound.aclose()
 
 
 def _nats_url(settings: ExecutionSettings) -> str:

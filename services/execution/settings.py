@@ -3,14 +3,17 @@
 from pydantic import Field
 
 from libs.settings import BackendSettings
+from services.execution.dispatch.settings import DispatchSettings
 
 DAY = 86_400.0
 
 
-class ExecutionSettings(BackendSettings):
+class ExecutionSettings(BackendSettings, DispatchSettings):
     """Everything that can be set. Times in seconds, sizes in bytes."""
 
-    blob_store_url: str = Field(description="where bytes are kept: file:///folder, s3://bucket/prefix, gs://bucket, az://container")
+    blob_store_url: str = Field(
+        description="where bytes are kept: file:///folder, s3://bucket/prefix, gs://bucket, az://container"
+    )
     workflow_max_bytes: int = Field(16 << 20, gt=0, description="largest workflow taken, in bytes")
     workflow_max_nodes: int = Field(20_000, gt=0, description="most nodes of a workflow")
     workflow_max_depth: int = Field(100, gt=3, description="deepest nesting of a workflow's JSON")

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 from comfyfleet.execution.v1.event_pb2 import JobEvent, LiveUpdate
-
 from libs.clock import Clock
 from libs.sql import Connection, Database
 from services.execution.dispatch import news
@@ -13,7 +12,7 @@ from services.execution.dispatch.claim import Claim
 from services.execution.dispatch.outcome import Outcome
 from services.execution.dispatch.patience import patiently
 from services.execution.dispatch.progress import Snapshot
-from services.execution.domain import JobState
+from services.execution.domain import AttemptState, JobState
 from services.execution.live import Live
 from services.execution.store import events
 from services.execution.store.dispatch import NewOutput, Steps
@@ -31,10 +30,7 @@ class Journal:
         self._owner = owner
         self._claim = claim
         self._order = asyncio.Lock()
-
-    async def opened(self, event: JobEvent) -> None:
-        """Tell watchers of the claim, which wrote its own event."""
-        await self._live.publish(news.committed(self._claim.job_id, event))
+        self.began = claim.state is AttemptState.RUNNING
 
     async def staged(self) -> None:
         """The inputs are on the runner."""
@@ -60,6 +56,7 @@ class Journal:
             return await _begin(steps)
 
         await self._write(step)
+        self.began = True
 
     async def outputs(self, outputs: Sequence[NewOutput]) -> None:
         """Results whose bytes are in the object store."""
@@ -84,11 +81,11 @@ class Journal:
         """Show watchers the work so far; never stored."""
         await self._live.publish(news.shown(self._claim.job_id, node_id, content_type, data))
 
-    async def succeeded(self, outputs: Sequence[NewOutput], final: Snapshot, *, began: bool) -> None:
+    async def succeeded(self, outputs: Sequence[NewOutput], final: Snapshot) -> None:
         """The last results and the end, together. A cancel that came first wins."""
 
         async def step(steps: Steps) -> Sequence[JobEvent]:
-            told = [] if began else await _begin(steps)
+            told = [] if self.began else await _begin(steps)
             told = [*told, *await self._record(steps, outputs)]
             told.append(news.attempt(await steps.ended(None, "")))
             progress = news.progress(final).SerializeToString()
@@ -118,9 +115,7 @@ class Journal:
         await self._write(step)
 
     async def _record(self, steps: Steps, outputs: Sequence[NewOutput]) -> list[JobEvent]:
-        return [
-            news.output(output, self._claim.number) for output in outputs if await steps.output(output)
-        ]
+        return [news.output(output, self._claim.number) for output in outputs if await steps.output(output)]
 
     async def _write(self, step: Step) -> None:
         async with self._order:
@@ -133,9 +128,7 @@ class Journal:
             return [await self._append(connection, event) for event in told]
 
     async def _append(self, connection: Connection, event: JobEvent) -> LiveUpdate:
-        return news.committed(
-            self._claim.job_id, await events.append(connection, self._claim.job_id, event)
-        )
+        return news.committed(self._claim.job_id, await events.append(connection, self._claim.job_id, event))
 
 
 async def _begin(steps: Steps) -> list[JobEvent]:

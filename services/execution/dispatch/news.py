@@ -4,7 +4,6 @@ from uuid import UUID
 
 from comfyfleet.execution.v1.event_pb2 import JobEvent, LiveUpdate, LogEvent, Preview
 from comfyfleet.execution.v1.job_pb2 import JobError, Progress
-
 from services.execution import convert
 from services.execution.dispatch.outcome import Outcome
 from services.execution.dispatch.progress import Snapshot

@@ -1,10 +1,12 @@
 """What the end of an attempt means. Pure: from what a runner said to what the job's owner is told."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from libs.comfy import ExecutionFailure, HistoryEntry
+from libs.comfy import Outcome as Ended
 from services.execution.domain import FailureClass, JobState
 
 _MAX_MESSAGE = 4000
@@ -59,12 +61,15 @@ def runner_lost(last: Outcome, attempts: int) -> Outcome:
     return Outcome(FailureClass.RUNNER_FAULT, "runner_lost", message)
 
 
-def of_history(status: Mapping[str, Any] | None) -> Outcome:
-    """The outcome that a history entry's `status` tells. Old servers may leave it out after a success."""
-    if not status or status.get("status_str") == "success":
-        return SUCCESS
-    name, data = _last_verdict(status.get("messages") or ())
-    return INTERRUPTED if name == "execution_interrupted" else _of_error(data)
+def of_history(entry: HistoryEntry) -> Outcome:
+    """The outcome that a history entry tells."""
+    match entry.outcome:
+        case Ended.SUCCESS:
+            return SUCCESS
+        case Ended.INTERRUPTED:
+            return INTERRUPTED
+        case Ended.ERROR:
+            return _of_failure(entry.failure) if entry.failure else _UNEXPLAINED
 
 
 def of_refusal(error: Mapping[str, Any], node_errors: Mapping[str, Any]) -> Outcome:
@@ -84,32 +89,20 @@ def of_refusal(error: Mapping[str, Any], node_errors: Mapping[str, Any]) -> Outc
     )
 
 
-def _last_verdict(messages: Sequence[Any]) -> tuple[str, Mapping[str, Any]]:
-    for message in reversed(messages):
-        if len(message) == 2 and message[0] in ("execution_error", "execution_interrupted"):
-            return message[0], message[1]
-    return "", {}
+_UNEXPLAINED = Outcome(FailureClass.NODE_ERROR, "node_execution_error", "the runner reports a failure without a reason")
 
 
-def _of_error(data: Mapping[str, Any]) -> Outcome:
-    exception = str(data.get("exception_type") or "")
-    out_of_memory = exception.rpartition(".")[2] in ("OutOfMemoryError", "OOM_EXCEPTION")
+def _of_failure(failure: ExecutionFailure) -> Outcome:
+    out_of_memory = failure.is_out_of_memory
     return Outcome(
         FailureClass.OUT_OF_MEMORY if out_of_memory else FailureClass.NODE_ERROR,
         code="out_of_memory" if out_of_memory else "node_execution_error",
-        message=str(data.get("exception_message") or "the runner reports a failure without a message")[
-            :_MAX_MESSAGE
-        ],
-        node_id=str(data.get("node_id") or ""),
-        class_type=str(data.get("node_type") or ""),
-        traceback=_traceback(data.get("traceback")),
-        exception_type=exception,
+        message=failure.message[:_MAX_MESSAGE],
+        node_id=failure.node_id or "",
+        class_type=failure.node_type or "",
+        traceback="".join(failure.traceback)[-_MAX_TRACEBACK:],
+        exception_type=failure.exception_type,
     )
-
-
-def _traceback(lines: object) -> str:
-    text = "".join(map(str, lines)) if isinstance(lines, list) else str(lines or "")
-    return text[-_MAX_TRACEBACK:]
 
 
 def _first_node_error(node_errors: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:

@@ -1,12 +1,13 @@
-"""Which results a node's `ui` answer holds. Pure: names and kinds; no bytes are moved here."""
+"""What the results of a runner are kept as. Pure: names and kinds; no bytes are moved here."""
 
 import json
 import mimetypes
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from libs.comfy import DataOutput, OutputFile
 from services.execution.domain import OutputKind
 
 _FALLBACK = "application/octet-stream"
@@ -17,15 +18,6 @@ _KIND_OF_MEDIA = {
     "text": OutputKind.TEXT,
 }
 _TYPES = {".latent": _FALLBACK, ".webp": "image/webp", ".glb": "model/gltf-binary", ".mkv": "video/x-matroska"}
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a file lies on the runner."""
-
-    filename: str
-    subfolder: str
-    type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +33,18 @@ class Source:
     name: str
     kind: OutputKind
     content_type: str
-    place: Place | None = None
+    file: OutputFile | None = None
     data: bytes = b""
 
 
-def of_node(node_id: str, ui: Mapping[str, Any]) -> Sequence[Source]:
-    """Every result of one node, without duplicates, in the runner's order."""
-    found: dict[str, Source] = {}
-    for name, items in ui.items():
-        for source in _of_list(node_id, name, items, len(found)):
-            found.setdefault(source.key, source)
+def of_outputs(outputs: Iterable[OutputFile | DataOutput]) -> Sequence[Source]:
+    """Every result once, in the runner's order."""
+    found: dict[tuple[str, str], Source] = {}
+    positions: dict[str, int] = {}
+    for output in outputs:
+        for source in _of_output(output, positions.get(output.node_id, 0)):
+            found.setdefault((source.node_id, source.key), source)
+            positions[output.node_id] = source.position + 1
     return list(found.values())
 
 
@@ -74,48 +68,51 @@ def kind_of(filename: str, content_type: str) -> OutputKind:
     return _KIND_OF_MEDIA.get(content_type.partition("/")[0], OutputKind.FILE)
 
 
-def _of_list(node_id: str, name: str, items: object, start: int) -> Iterator[Source]:
-    if not isinstance(items, list):
-        yield _data(node_id, name, items, start)
+def _of_output(output: OutputFile | DataOutput, position: int) -> Iterator[Source]:
+    if isinstance(output, OutputFile):
+        yield _file(output, position)
         return
-    files = [item for item in items if _is_file(item)]
-    texts = [(index, item) for index, item in enumerate(items) if isinstance(item, str)]
-    for offset, item in enumerate(files):
-        yield _file(node_id, item, start + offset)
-    for index, text in texts:
-        yield _text(node_id, name, index, text, start + index)
-    rest = [item for item in items if not _is_file(item) and not isinstance(item, str)]
-    # Lists of booleans say how a file beside them is shown, as `animated` does.
-    if any(item is not None and not isinstance(item, bool) for item in rest):
-        yield _data(node_id, name, rest, start + len(items))
+    listed = output.value if isinstance(output.value, list) else [output.value]
+    texts = [item for item in listed if isinstance(item, str)]
+    rest = [item for item in listed if not isinstance(item, str)]
+    for index, text in enumerate(texts):
+        yield _text(output, index, text, position + index)
+    if rest:
+        yield _data(output, rest, position + len(texts))
 
 
-def _is_file(item: object) -> bool:
-    return isinstance(item, dict) and isinstance(item.get("filename"), str) and bool(item["filename"])
-
-
-def _file(node_id: str, item: Mapping[str, Any], position: int) -> Source:
-    place = Place(item["filename"], str(item.get("subfolder") or ""), str(item.get("type") or "output"))
-    content_type = content_type_of(place.filename)
+def _file(output: OutputFile, position: int) -> Source:
+    content_type = content_type_of(output.filename)
     return Source(
-        node_id,
-        key=f"file:{place.type}:{place.subfolder}:{place.filename}",
+        output.node_id,
+        key=f"file:{output.type}:{output.subfolder}:{output.filename}",
         position=position,
-        name=place.filename.rpartition("/")[2],
-        kind=kind_of(place.filename, content_type),
+        name=output.filename.rpartition("/")[2],
+        kind=kind_of(output.filename, content_type),
         content_type=content_type,
-        place=place,
+        file=output,
     )
 
 
-def _text(node_id: str, name: str, index: int, text: str, position: int) -> Source:
-    label = f"{name}_{node_id}_{index}.txt"
-    key = f"text:{name}:{index}"
-    return Source(node_id, key, position, label, OutputKind.TEXT, "text/plain; charset=utf-8", data=text.encode())
-
-
-def _data(node_id: str, name: str, value: object, position: int) -> Source:
-    data = json.dumps(value, ensure_ascii=False).encode()
+def _text(output: DataOutput, index: int, text: str, position: int) -> Source:
     return Source(
-        node_id, f"data:{name}", position, f"{name}_{node_id}.json", OutputKind.FILE, "application/json", data=data
+        output.node_id,
+        key=f"text:{output.kind}:{index}",
+        position=position,
+        name=f"{output.kind}_{output.node_id}_{index}.txt",
+        kind=OutputKind.TEXT,
+        content_type="text/plain; charset=utf-8",
+        data=text.encode(),
+    )
+
+
+def _data(output: DataOutput, values: list[Any], position: int) -> Source:
+    return Source(
+        output.node_id,
+        key=f"data:{output.kind}",
+        position=position,
+        name=f"{output.kind}_{output.node_id}.json",
+        kind=OutputKind.FILE,
+        content_type="application/json",
+        data=json.dumps(values, ensure_ascii=False).encode(),
     )

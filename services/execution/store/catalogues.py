@@ -43,7 +43,6 @@ class CatalogueStore:
         rows = await self._database.fetch(_SQL.catalogues, moment)
         newest = max((row["refresh_time"] for row in rows), default=moment)
         found = [
-            Catalogue(row["runner_id"], row["endpoint"], row["version"], frozenset(row["node_classes"]))
-            for row in rows
+            Catalogue(row["runner_id"], row["endpoint"], row["version"], frozenset(row["node_classes"])) for row in rows
         ]
         return found, newest

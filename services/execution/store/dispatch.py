@@ -215,9 +215,7 @@ def _claim(row: asyncpg.Record, *, adopted: bool) -> Claim:
 
 
 def _selector(row: asyncpg.Record) -> Selector:
-    return Selector(
-        row["account_id"], row["tier"], tuple(row["tags"]), row["runner_id"], tuple(row["node_classes"])
-    )
+    return Selector(row["account_id"], row["tier"], tuple(row["tags"]), row["runner_id"], tuple(row["node_classes"]))
 
 
 def opened(claim: Claim) -> Attempt:
