@@ -78,7 +78,7 @@ class AssetServer(AssetServiceServicer):
         self._reading = reading
         self._max_upload_bytes = max_upload_bytes
 
-    async def UploadAsset(  # noqa: N802
+    async def UploadAsset(
         self, request_iterator: AsyncIterator[pb.UploadAssetRequest], context: Any
     ) -> pb.UploadAssetResponse:
         """Store bytes."""
@@ -87,7 +87,7 @@ class AssetServer(AssetServiceServicer):
         asset, created_new = await self._writing.upload(account_id, upload)
         return pb.UploadAssetResponse(asset=convert.asset(asset), created_new=created_new)
 
-    async def CreateAssetFromHash(  # noqa: N802
+    async def CreateAssetFromHash(
         self, request: pb.CreateAssetFromHashRequest, context: Any
     ) -> pb.CreateAssetFromHashResponse:
         """Make a record over bytes that the account has."""
@@ -96,25 +96,19 @@ class AssetServer(AssetServiceServicer):
         asset, created_new = await self._writing.from_hash(account_id, convert.digest(request.hash), wish)
         return pb.CreateAssetFromHashResponse(asset=convert.asset(asset), created_new=created_new)
 
-    async def CheckBlob(  # noqa: N802
-        self, request: pb.CheckBlobRequest, context: Any
-    ) -> pb.CheckBlobResponse:
+    async def CheckBlob(self, request: pb.CheckBlobRequest, context: Any) -> pb.CheckBlobResponse:
         """Whether the account could make a record over these bytes."""
         account_id = convert.account_of(current_principal())
         size = await self._reading.size_of(account_id, convert.digest(request.hash))
         return pb.CheckBlobResponse(size_bytes=size)
 
-    async def GetAsset(  # noqa: N802
-        self, request: pb.GetAssetRequest, context: Any
-    ) -> pb.GetAssetResponse:
+    async def GetAsset(self, request: pb.GetAssetRequest, context: Any) -> pb.GetAssetResponse:
         """One record."""
         account_id = convert.account_of(current_principal())
         asset = await self._reading.get(account_id, convert.uuid(request.asset_id))
         return pb.GetAssetResponse(asset=convert.asset(asset))
 
-    async def ListAssets(  # noqa: N802
-        self, request: pb.ListAssetsRequest, context: Any
-    ) -> pb.ListAssetsResponse:
+    async def ListAssets(self, request: pb.ListAssetsRequest, context: Any) -> pb.ListAssetsResponse:
         """The account's records, newest first."""
         account_id = convert.account_of(current_principal())
         start = convert.page_start(request.page_token)
@@ -123,15 +117,13 @@ class AssetServer(AssetServiceServicer):
         token = convert.page_token(page[-1].create_time, page[-1].asset_id) if more else ""
         return pb.ListAssetsResponse(assets=map(convert.asset, page), next_page_token=token)
 
-    async def DeleteAsset(  # noqa: N802
-        self, request: pb.DeleteAssetRequest, context: Any
-    ) -> pb.DeleteAssetResponse:
+    async def DeleteAsset(self, request: pb.DeleteAssetRequest, context: Any) -> pb.DeleteAssetResponse:
         """Forget a record."""
         account_id = convert.account_of(current_principal())
         await self._writing.delete(account_id, convert.uuid(request.asset_id))
         return pb.DeleteAssetResponse()
 
-    async def DownloadAsset(  # noqa: N802
+    async def DownloadAsset(
         self, request: pb.DownloadAssetRequest, context: Any
     ) -> AsyncIterator[pb.DownloadAssetResponse]:
         """The record, then its bytes or a range of them."""

@@ -23,34 +23,26 @@ class ExecutionServer(ExecutionServiceServicer):
         self._cancelling = cancelling
         self._watching = watching
 
-    async def SubmitJob(  # noqa: N802
-        self, request: pb.SubmitJobRequest, context: Any
-    ) -> pb.SubmitJobResponse:
+    async def SubmitJob(self, request: pb.SubmitJobRequest, context: Any) -> pb.SubmitJobResponse:
         """Accept a workflow."""
         wish = convert.submission(request, current_principal())
         job_id, replayed = await self._submitting.submit(wish)
         view = await self._reading.get(wish.account_id, job_id)
         return pb.SubmitJobResponse(job=convert.job_view(view), replayed=replayed)
 
-    async def GetJob(  # noqa: N802
-        self, request: pb.GetJobRequest, context: Any
-    ) -> pb.GetJobResponse:
+    async def GetJob(self, request: pb.GetJobRequest, context: Any) -> pb.GetJobResponse:
         """One job."""
         account_id = convert.account_of(current_principal())
         view = await self._reading.get(account_id, convert.uuid(request.job_id))
         return pb.GetJobResponse(job=convert.job_view(view))
 
-    async def GetJobWorkflow(  # noqa: N802
-        self, request: pb.GetJobWorkflowRequest, context: Any
-    ) -> pb.GetJobWorkflowResponse:
+    async def GetJobWorkflow(self, request: pb.GetJobWorkflowRequest, context: Any) -> pb.GetJobWorkflowResponse:
         """The graph that a job runs."""
         account_id = convert.account_of(current_principal())
         workflow = await self._reading.workflow(account_id, convert.uuid(request.job_id))
         return pb.GetJobWorkflowResponse(workflow=workflow)
 
-    async def ListJobs(  # noqa: N802
-        self, request: pb.ListJobsRequest, context: Any
-    ) -> pb.ListJobsResponse:
+    async def ListJobs(self, request: pb.ListJobsRequest, context: Any) -> pb.ListJobsResponse:
         """The account's jobs, newest first."""
         account_id = convert.account_of(current_principal())
         start = convert.page_start(request.page_token)
@@ -60,9 +52,7 @@ class ExecutionServer(ExecutionServiceServicer):
         jobs = (convert.job(job, queue) for job, queue in page)
         return pb.ListJobsResponse(jobs=jobs, next_page_token=token)
 
-    async def CancelJob(  # noqa: N802
-        self, request: pb.CancelJobRequest, context: Any
-    ) -> pb.CancelJobResponse:
+    async def CancelJob(self, request: pb.CancelJobRequest, context: Any) -> pb.CancelJobResponse:
         """Ask for an end."""
         account_id = convert.account_of(current_principal())
         job_id = convert.uuid(request.job_id)
@@ -70,9 +60,7 @@ class ExecutionServer(ExecutionServiceServicer):
         view = await self._reading.get(account_id, job_id)
         return pb.CancelJobResponse(job=convert.job_view(view))
 
-    async def WatchJob(  # noqa: N802
-        self, request: pb.WatchJobRequest, context: Any
-    ) -> AsyncIterator[pb.WatchJobResponse]:
+    async def WatchJob(self, request: pb.WatchJobRequest, context: Any) -> AsyncIterator[pb.WatchJobResponse]:
         """Follow a job to its end."""
         account_id = convert.account_of(current_principal())
         after = request.after_sequence if request.HasField("after_sequence") else None

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from grpc.aio import Channel
@@ -18,6 +18,10 @@ from libs.rpc.client import open_channel, stream
 from services.execution.app import Execution, build
 from services.execution.domain import RunnerView
 from services.execution.settings import ExecutionSettings
+
+if TYPE_CHECKING:
+    from comfyfleet.execution.v1.asset_service_pb2_grpc import AssetServiceAsyncStub
+    from comfyfleet.execution.v1.execution_service_pb2_grpc import ExecutionServiceAsyncStub
 
 IDENTITY_KEY = "k" * 40
 
@@ -42,12 +46,12 @@ class Tenant:
     channel: Channel
 
     @property
-    def jobs(self) -> ExecutionServiceStub:
+    def jobs(self) -> "ExecutionServiceAsyncStub":
         """ExecutionService."""
         return ExecutionServiceStub(self.channel)
 
     @property
-    def assets(self) -> AssetServiceStub:
+    def assets(self) -> "AssetServiceAsyncStub":
         """AssetService."""
         return AssetServiceStub(self.channel)
 

@@ -87,10 +87,11 @@ select number, runner_id, prompt_id, state, create_time, submit_time, start_time
 from attempt where job_id = $1 order by number;
 
 -- name: outputs
+-- An attempt that was lost may have left some results; the newest attempt that has any counts.
 select a.asset_id, a.node_id, a.name, a.kind, a.content_type, b.size_bytes, a.hash, a.attempt
 from asset a join blob b using (hash)
-where a.job_id = $1
-order by a.attempt, a.position, a.create_time;
+where a.job_id = $1 and a.attempt = (select max(attempt) from asset where job_id = $1)
+order by a.create_time, a.position;
 
 -- name: lock_job
 select state, attempt_open from job where job_id = $1 and account_id = $2 for update;

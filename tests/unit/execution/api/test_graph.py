@@ -28,7 +28,8 @@ def faults(document: Any) -> dict[str, Any]:
     with pytest.raises(InvalidArgument) as refused:
         read(document)
     assert refused.value.reason == "WORKFLOW_INVALID"
-    return json.loads(refused.value.metadata["node_errors"])
+    named: dict[str, Any] = json.loads(refused.value.metadata["node_errors"])
+    return named
 
 
 def reason_of(data: bytes, limits: GraphLimits = LIMITS) -> str:
