@@ -33,7 +33,8 @@ async def listening(app: ASGIApp, listen: str, *, drain_seconds: float = 5) -> A
     """Serve the app on host:port (0 takes a free port); yields the real address, drains on leaving."""
     wanted = HostPort.parse(listen)
     family = socket.AF_INET6 if ":" in wanted.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio turns the delay of small packets off only where it sees the protocol named.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind((wanted.host, wanted.port))
     config = uvicorn.Config(
