@@ -59,7 +59,7 @@ class StandingRegistry:
             seen = len(self._changes)
             self._more.clear()
 
-    def handlers(self) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
+    def handlers(self) -> dict[str, "grpc.RpcMethodHandler[Any, Any]"]:
         """The methods that it has."""
         watch = grpc.unary_stream_rpc_method_handler(
             self.watch_runners,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import suppress
 from uuid import uuid4
 
 from libs.blobs import BlobInfo, BlobStore
@@ -51,6 +52,7 @@ class OutputCollector:
         self._slots = asyncio.Semaphore(copies)
         self._copies: dict[Key, asyncio.Task[None]] = {}
         self._ready: list[NewOutput] = []
+        self._closing = asyncio.Event()
         self._recording: asyncio.Task[None] | None = None
         self._failure: AttemptOver | None = None
 
@@ -79,6 +81,7 @@ class OutputCollector:
 
     async def unrecorded(self) -> Sequence[NewOutput]:
         """Stored results that are still to be recorded; from now on the caller has to."""
+        self._closing.set()
         if self._recording:
             await asyncio.wait([self._recording])
         ready, self._ready = self._ready, []
@@ -102,7 +105,10 @@ class OutputCollector:
             self._recording = self._group.create_task(self._record_soon())
 
     async def _record_soon(self) -> None:
-        await self._clock.sleep(_GATHER_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GATHER_SECONDS):
+                await self._closing.wait()
+                return
         ready, self._ready = self._ready, []
         if ready:
             await self._journal.outputs(ready)
