@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from uuid import UUID
 
+import structlog
+
 from comfyfleet.execution.v1.event_pb2 import JobEvent, LiveUpdate, Preview
 from comfyfleet.execution.v1.job_pb2 import JOB_STATE_QUEUED, Progress
 from libs.clock import Clock
@@ -23,6 +25,7 @@ from services.execution.usecases_jobs import ReadJobs
 Update: TypeAlias = JobView | JobEvent | Progress | Preview | QueueView
 
 _PAGE = 500
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,14 @@ class WatchJobs:
         """Ask the tables when it is time, or when the news had a gap."""
         if not follower.wants_look(self._clock.monotonic(), self._live.connected):
             return
+        try:
+            await self._read(follower, account_id, job_id)
+        except Unavailable as error:
+            # The watcher has its snapshot: a database that comes back in a moment need not end the stream.
+            log.warning("watch_postponed", job_id=str(job_id), reason=error.reason)
+            follower.postpone(self._clock.monotonic())
+
+    async def _read(self, follower: "_Follower", account_id: UUID, job_id: UUID) -> None:
         job, queue = await self._jobs.peek(account_id, job_id)
         follower.saw(job, queue, self._clock.monotonic())
         while follower.sequence < job.last_sequence:
@@ -109,6 +120,7 @@ class _Follower:
         self.sequence = last if after is None else min(after, last)
         self.ended = view.job.state.terminal and self.sequence == last
         self._behind = self.sequence < last
+        self._postponed = False
         self._queued = view.job.state is JobState.QUEUED
         self._queue_told = view.queue
         self._queue: QueueView | None = None
@@ -144,12 +156,19 @@ class _Follower:
 
     def wants_look(self, now: float, connected: bool) -> bool:
         """Whether it is time to ask the tables."""
+        if self._postponed:
+            return now - self._looked >= self._pace.table_without_bus
         return self._behind or now - self._looked >= self._interval(connected)
+
+    def postpone(self, now: float) -> None:
+        """The tables did not answer: ask again after a pause."""
+        self._looked = now
+        self._postponed = True
 
     def saw(self, job: Job, queue: QueueView, now: float) -> None:
         """Compare a fresh row with what was told; a gap is closed by the replay that follows."""
         self._looked = now
-        self._behind = False
+        self._behind = self._postponed = False
         self._queued = job.state is JobState.QUEUED
         if self._queued and queue != self._queue_told:
             self._queue = queue
@@ -159,7 +178,7 @@ class _Follower:
 
     def patience(self, now: float) -> float:
         """How long to wait for news before there is something else to do, in seconds; at most one."""
-        if self._behind:
+        if self._behind and not self._postponed:
             return 0
         due = [1.0, self._looked + self._interval(connected=False) - now]
         if self._progress is not None:

@@ -13,12 +13,13 @@ from comfyfleet.execution.v1.job_pb2 import JOB_STATE_CANCELED, JOB_STATE_RUNNIN
 from libs.blobs import BlobStore
 from libs.bus import LocalBus
 from libs.errors import NotFound, Unavailable
+from libs.rpc.client import retry_unavailable
 from libs.sql import Database
 from services.execution.app import SCHEMA
 from services.execution.domain import JobState
 from services.execution.live import Live
 from tests.support import servers
-from tests.support.execution import Replicas, Tenant
+from tests.support.execution import Replicas, Tenant, replicas
 from tests.support.execution_rows import Rows
 
 
@@ -200,6 +201,20 @@ async def test_with_nats_down_and_up_again_a_watch_goes_on(place: Replicas, post
             async with ann.watch(job.job_id, after_sequence=0) as updates:
                 await anext(updates)
                 assert len(await rest(updates)) == 5
+
+
+async def test_a_watch_outlives_a_restart_of_the_database(nats_url: str, tmp_path: Path) -> None:
+    async with servers.running_postgres() as postgres, replicas(postgres.dsn, tmp_path) as place:
+        ann = await place.tenant(await place.start(nats_url=nats_url, watch_table_seconds_without_nats=0.1))
+        job = await ann.submit()
+        async with ann.watch(job.job_id) as updates:
+            await anext(updates)
+            await postgres.stop()
+            with pytest.raises(Unavailable):
+                await ann.get(job.job_id)
+            await postgres.start()
+            await retry_unavailable(lambda: ann.cancel(job.job_id))
+            assert (await rest(updates))[-1].event.status.state == JOB_STATE_CANCELED
 
 
 async def rest(updates: AsyncIterator[WatchJobResponse]) -> list[WatchJobResponse]:
