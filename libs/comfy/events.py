@@ -47,10 +47,10 @@ class EventStream:
             async for frame in connection:
                 self._heard_at = self._clock.monotonic()
                 self._mailbox.put(self._attribution.apply(parse_frame(frame)), len(frame))
-        except ConnectionClosed:
-            pass
+            self.close_reason = "closed by the server"
+        except ConnectionClosed as closed:
+            self.close_reason = str(closed)
         finally:
-            self.close_reason = f"closed with code {connection.close_code}"
             self._mailbox.close()
 
 

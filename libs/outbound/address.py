@@ -69,6 +69,8 @@ def checked_url(url: str) -> httpx.URL:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, ValueError):
         raise _invalid("is not a URL") from None
+    if any(character.isspace() for character in url):
+        raise _invalid("holds spaces")
     if parsed.scheme not in ("http", "https"):
         raise _invalid("must start with http:// or https://")
     if not parsed.host:

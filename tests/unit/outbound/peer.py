@@ -1,0 +1,28 @@
+"""A scripted HTTP peer on a loopback port."""
+
+from asyncio import create_task
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
+
+from libs.testing import eventually
+
+
+@asynccontextmanager
+async def serving(*routes: BaseRoute) -> AsyncIterator[str]:
+    """Serve the routes; yields the base URL."""
+    config = uvicorn.Config(
+        Starlette(routes=list(routes)), port=0, log_level="critical", lifespan="off", ws="websockets-sansio"
+    )
+    server = uvicorn.Server(config)
+    serving = create_task(server.serve())
+    await eventually(lambda: server.started)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = server.force_exit = True
+        await serving
