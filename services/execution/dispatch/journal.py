@@ -115,6 +115,7 @@ class Journal:
         await self._write(step)
 
     async def _record(self, steps: Steps, outputs: Sequence[NewOutput]) -> list[JobEvent]:
+        await steps.hold_blobs(outputs)
         return [news.output(output, self._claim.number) for output in outputs if await steps.output(output)]
 
     async def _write(self, step: Step) -> None:

@@ -1,6 +1,6 @@
 """Claims and the steps of attempts. Every step names job, number and owner: a fenced replica changes nothing."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -10,6 +10,7 @@ import asyncpg
 from libs.sql import Connection, Database, load_queries
 from services.execution.dispatch.claim import Claim, Fenced
 from services.execution.domain import Attempt, AttemptState, FailureClass, JobState, OutputKind, Selector
+from services.execution.store import assets
 
 _SQL = load_queries("services.execution.store", "dispatch.sql")
 
@@ -145,10 +146,17 @@ class Steps:
         """Store the latest snapshot."""
         await self._connection.execute(_SQL.store_progress, *self._key, progress)
 
+    async def hold_blobs(self, outputs: Sequence[NewOutput]) -> None:
+        """Note the bytes and keep them from the sweep until the transaction ends.
+
+        Always in the same order: jobs with the same results would else wait for each other.
+        """
+        for digest, size_bytes in sorted({(output.hash, output.size_bytes) for output in outputs}):
+            await assets.hold_blob(self._connection, digest, size_bytes)
+
     async def output(self, output: NewOutput) -> bool:
-        """Record a result; False when it is recorded already."""
+        """Record a result whose bytes are held; False when it is recorded already."""
         claim = self._claim
-        await self._connection.execute(_SQL.keep_blob, output.hash, output.size_bytes)
         row = await self._connection.fetchrow(
             _SQL.keep_output,
             output.asset_id,

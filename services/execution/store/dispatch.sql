@@ -137,9 +137,6 @@ where job_id = $1 and exists (
 -- name: guard_attempt
 select 1 from attempt where job_id = $1 and number = $2 and owner = $3 and state <> 'ended' for update;
 
--- name: keep_blob
-insert into blob (hash, size_bytes) values ($1, $2) on conflict (hash) do nothing;
-
 -- name: keep_output
 insert into asset (asset_id, account_id, hash, content_type, file_path, expire_time,
                    job_id, node_id, name, kind, attempt, position, source)

@@ -33,20 +33,20 @@ async def test_health_needs_the_database_and_only_tells_of_nats(tmp_path: Path) 
         await nats.stop()
 
         async def nats_is_missed() -> bool:
-            return await health(address, "nats") == NOT_SERVING
+            return bool(await health(address, "nats") == NOT_SERVING)
 
         await eventually(nats_is_missed)
         assert await health(address) == SERVING
         await postgres.stop()
 
         async def database_is_missed() -> bool:
-            return await health(address) == NOT_SERVING
+            return bool(await health(address) == NOT_SERVING)
 
         await eventually(database_is_missed)
         await postgres.start()
 
         async def all_is_well() -> bool:
-            return await health(address) == SERVING
+            return bool(await health(address) == SERVING)
 
         await eventually(all_is_well)
 
