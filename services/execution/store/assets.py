@@ -55,9 +55,7 @@ async def find(connection: Connection, account_id: UUID, asset_id: UUID) -> Asse
     return read_asset(row) if row else None
 
 
-async def find_by_request(
-    connection: Connection, account_id: UUID, request_id: str
-) -> tuple[Asset, bool] | None:
+async def find_by_request(connection: Connection, account_id: UUID, request_id: str) -> tuple[Asset, bool] | None:
     """The record that an earlier call with this id made, and whether its bytes were new to the account."""
     row = await connection.fetchrow(_SQL.find_asset_by_request, account_id, request_id)
     return (read_asset(row), row["created_new"]) if row else None
@@ -84,9 +82,7 @@ async def list_page(
 ) -> Sequence[Asset]:
     """The account's records, newest first, from behind `after`."""
     time, asset_id = after or (None, None)
-    return [
-        read_asset(row) for row in await connection.fetch(_SQL.list_assets, account_id, time, asset_id, limit)
-    ]
+    return [read_asset(row) for row in await connection.fetch(_SQL.list_assets, account_id, time, asset_id, limit)]
 
 
 async def lock(connection: Connection, account_id: UUID, asset_id: UUID) -> bool:

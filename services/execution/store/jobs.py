@@ -195,9 +195,7 @@ def read_job(row: asyncpg.Record) -> Job:
 
 
 def _read_selector(row: asyncpg.Record) -> Selector:
-    return Selector(
-        row["account_id"], row["tier"], tuple(row["tags"]), row["runner_id"], tuple(row["node_classes"])
-    )
+    return Selector(row["account_id"], row["tier"], tuple(row["tags"]), row["runner_id"], tuple(row["node_classes"]))
 
 
 def _read_attempt(row: asyncpg.Record) -> Attempt:
