@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 from libs.net import HostPort
 
 
-class _Server(uvicorn.Server):
+class EmbeddedServer(uvicorn.Server):
     """uvicorn that says when it listens, and leaves signals to the process."""
 
     def __init__(self, config: uvicorn.Config) -> None:
@@ -40,7 +40,7 @@ async def listening(app: ASGIApp, listen: str, *, drain_seconds: float = 5) -> A
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=max(1, round(drain_seconds))
     )
-    server = _Server(config)
+    server = EmbeddedServer(config)
     serving = asyncio.create_task(server.run_on(sock))
     try:
         await server.listening.wait()
