@@ -28,15 +28,24 @@ class EmbeddedServer(uvicorn.Server):
         await self._serve([sock])
 
 
+def bound_socket(wanted: HostPort) -> socket.socket:
+    """A TCP socket bound to an address.
+
+    The protocol is named because asyncio switches Nagle's algorithm off only for sockets that say TCP: without it
+    every other answer would wait 40 ms for an acknowledgement.
+    """
+    family = socket.AF_INET6 if ":" in wanted.host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind((wanted.host, wanted.port))
+    return bound
+
+
 @asynccontextmanager
 async def listening(app: ASGIApp, listen: str, *, drain_seconds: float = 5) -> AsyncIterator[str]:
     """Serve the app on host:port (0 takes a free port); yields the real address, drains on leaving."""
     wanted = HostPort.parse(listen)
-    family = socket.AF_INET6 if ":" in wanted.host else socket.AF_INET
-    # asyncio turns the delay of small packets off only where it sees the protocol named.
-    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind((wanted.host, wanted.port))
+    sock = bound_socket(wanted)
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=max(1, round(drain_seconds))
     )

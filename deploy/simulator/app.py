@@ -1,7 +1,6 @@
 """A simulated runner as a value: build it, serve it, crash it."""
 
 import asyncio
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -28,7 +27,7 @@ from deploy.simulator.routes.socket import SocketRoutes
 from deploy.simulator.sockets import Sockets
 from deploy.simulator.versions import DEFAULT, VERSIONS
 from libs.net import HostPort
-from libs.web import EmbeddedServer
+from libs.web import EmbeddedServer, bound_socket
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +159,7 @@ class Listener:
     """uvicorn on a socket, which can be cut like a killed process."""
 
     def __init__(self, app: ASGIApp, host: str, port: int) -> None:
-        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind((host, port))
+        self._socket = bound_socket(HostPort(host, port))
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws_max_size=4 << 20)
         self._server = EmbeddedServer(config)
         self._serving: asyncio.Task[None] | None = None

@@ -254,7 +254,7 @@ class NodeRun:
         server = execution.server
         self.folders = server.folders
         self.graph = execution.graph
-        self.extra_data = execution.prompt.extra_data
+        self.extra_data: Mapping[str, Any] = execution.prompt.extra_data
         self._execution = execution
         self._server = server
         self._node_id = node_id

@@ -5,7 +5,7 @@ from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
-from starlette.datastructures import UploadFile
+from starlette.datastructures import QueryParams, UploadFile
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
@@ -46,18 +46,7 @@ class FileRoutes:
             return empty(403)
         if not path.is_file():
             return empty(404)
-        disposition = {"content-disposition": f'filename="{path.name}"'}
-        if "preview" in query:
-            return _preview(path, query["preview"], disposition)
-        if query.get("channel") in ("rgb", "a"):
-            return _channel(path, query["channel"], disposition)
-        media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        if media_type in _DANGEROUS:
-            media_type, disposition = (
-                "application/octet-stream",
-                {"content-disposition": f'attachment; filename="{path.name}"'},
-            )
-        return FileResponse(path, headers={"x-content-type-options": "nosniff", **disposition}, media_type=media_type)
+        return _shown(path, query)
 
     async def upload(self, request: Request) -> Response:
         """Keep a file of any kind."""
@@ -78,6 +67,19 @@ class FileRoutes:
         except OSError:
             return trouble()
         return json({"name": name, "subfolder": subfolder, "type": kind})
+
+
+def _shown(path: Path, query: QueryParams) -> Response:
+    disposition = {"content-disposition": f'filename="{path.name}"'}
+    if "preview" in query:
+        return _preview(path, query["preview"], disposition)
+    if query.get("channel") in ("rgb", "a"):
+        return _channel(path, query["channel"], disposition)
+    media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    if media_type in _DANGEROUS:
+        media_type = "application/octet-stream"
+        disposition = {"content-disposition": f'attachment; filename="{path.name}"'}
+    return FileResponse(path, headers={"x-content-type-options": "nosniff", **disposition}, media_type=media_type)
 
 
 def _preview(path: Path, wanted: str, headers: dict[str, str]) -> Response:
