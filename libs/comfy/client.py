@@ -118,7 +118,7 @@ class ComfyClient:
 
     async def history(self, prompt_id: str) -> HistoryEntry | None:
         """Return the end of a prompt, by the server's id for it; None while it is queued, running or unknown."""
-        return parse_history(await self._calls.get(f"/history/{quote(prompt_id, safe='')}")).get(prompt_id)
+        return (await self._entries(f"/history/{quote(prompt_id, safe='')}")).get(prompt_id)
 
     async def queue(self) -> Queue:
         """Return what runs and waits. The answer holds every graph: prefer `probe`."""
@@ -163,8 +163,14 @@ class ComfyClient:
         if (await self.version()).takes_prompt_id:
             entry = await self.history(prompt_id)
             return Finished(prompt_id, entry) if entry else None
-        entries = parse_history(await self._calls.get("/history", {"max_items": _HISTORY_SCAN}))
+        entries = await self._entries("/history", {"max_items": _HISTORY_SCAN})
         for found, entry in entries.items():
             if prompt_id in (found, entry.marker):
                 return Finished(found, entry)
         return None
+
+    async def _entries(self, path: str, params: Mapping[str, str] | None = None) -> Mapping[str, HistoryEntry]:
+        try:
+            return parse_history(await self._calls.get(path, params))
+        except ValueError:
+            raise BadAnswer("the runner's answer to /history is not ComfyUI's") from None

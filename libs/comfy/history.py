@@ -79,12 +79,10 @@ class HistoryEntry:
 
 
 def parse_history(answer: object) -> dict[str, HistoryEntry]:
-    """Read an answer of /history or /history/{id}; entries that make no sense are left out."""
-    return {
-        prompt_id: parse_entry(prompt_id, entry)
-        for prompt_id, entry in mapping(answer).items()
-        if isinstance(entry, dict)
-    }
+    """Read an answer of /history or /history/{id}. ValueError for anything else: absence is never a guess."""
+    if not isinstance(answer, dict):
+        raise ValueError("no history")  # noqa: TRY004
+    return {prompt_id: parse_entry(prompt_id, entry) for prompt_id, entry in answer.items() if isinstance(entry, dict)}
 
 
 def parse_entry(prompt_id: str, entry: Mapping[str, Any]) -> HistoryEntry:

@@ -14,31 +14,12 @@ from websockets.asyncio.client import ClientConnection
 
 from libs.outbound.address import AddressPolicy, Guard, Resolver, checked_url, system_resolver
 from libs.outbound.errors import BadAnswer, TooLarge, Unreachable
+from libs.outbound.limits import Limits
 from libs.outbound.transport import GuardedTransport
 from libs.outbound.websocket import open_websocket
 
 # Ours to set: a user's header of that name would break the framing or lead elsewhere.
 _RESERVED = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"})
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Seconds and bytes that no peer may exceed."""
-
-    connect: float = 5.0
-    idle: float = 30.0
-    """Longest silence inside an answer."""
-    total: float = 60.0
-    """A whole answer that is read at once, from connecting to its last byte."""
-    body_bytes: int = 64 << 20
-    """An answer that is read at once."""
-    download_bytes: int = 16 << 30
-    """An answer that is streamed."""
-    frame_bytes: int = 32 << 20
-    """One websocket message."""
-    ping_seconds: float = 15.0
-    """A websocket peer that leaves a ping unanswered for so long is dead."""
-    connections: int = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +170,7 @@ class Outbound:
             _port(checked),
             ssl_context=self._ssl,
             headers=_passed_on(headers),
-            connect_seconds=self.limits.connect,
-            ping_seconds=self.limits.ping_seconds,
-            max_bytes=self.limits.frame_bytes,
+            limits=self.limits,
         )
 
     async def aclose(self) -> None:
