@@ -68,7 +68,6 @@ class AttemptDriver:
         self._cancel = CancelWish(self._hint.set)
         self._taken = False
         self._seen_running = False
-        self._beginning: asyncio.Task[None] | None = None
 
     async def drive(self) -> Outcome:
         """Bring the attempt to its end and write it down. Raises Fenced when another replica took over."""
@@ -94,7 +93,7 @@ class AttemptDriver:
         return outcome
 
     async def _in_group(self, group: asyncio.TaskGroup) -> Outcome:
-        self._group = group
+
         self._collector = await self._make_collector(group)
         self._listener = Listener(
             str(self._claim.prompt_id),
@@ -105,7 +104,8 @@ class AttemptDriver:
             self._begin,
             self._hint.set,
         )
-        reports = [
+        helpers = [
+            group.create_task(self._journal.keep()),
             group.create_task(self._reporter.report_progress()),
             group.create_task(self._reporter.report_previews()),
         ]
@@ -116,8 +116,8 @@ class AttemptDriver:
             return outcome
         finally:
             self._collector.abandon()
-            for report in reports:
-                report.cancel()
+            for helper in helpers:
+                helper.cancel()
 
     async def _to_outcome(self) -> tuple[Outcome, Sequence[NewOutput]]:
         """Every step of the attempt. The second part is what is stored but not yet recorded."""
@@ -138,8 +138,7 @@ class AttemptDriver:
         return outcome, await self._collector.unrecorded()
 
     async def _close(self, outcome: Outcome, results: Sequence[NewOutput]) -> None:
-        if self._beginning:
-            await self._beginning
+
         await self._write_end(outcome, results)
 
     async def _write_end(self, outcome: Outcome, results: Sequence[NewOutput]) -> None:
@@ -165,10 +164,10 @@ class AttemptDriver:
             self._contact.distrust_socket()
 
     def _begin(self) -> None:
-        """Write down that the runner executes the prompt, after its submission and beside whatever else goes on."""
+        """The runner executes the prompt. That may be heard before the answer to the submission."""
         self._seen_running = True
-        if self._taken and self._beginning is None and not self._journal.began:
-            self._beginning = self._group.create_task(self._journal.running())
+        if self._taken:
+            self._journal.running()
 
     async def _tries_again(self, outcome: Outcome) -> bool:
         claim, around = self._claim, self._around

@@ -111,7 +111,7 @@ class OutputCollector:
                 return
         ready, self._ready = self._ready, []
         if ready:
-            await self._journal.outputs(ready)
+            self._journal.outputs(ready)
 
     async def _store(self, source: Source) -> BlobInfo:
         if source.file is None:

@@ -50,17 +50,17 @@ class Submission:
         if claim.submitted:
             return claim.runner_prompt_id or str(claim.prompt_id)
         if claim.adopted and (found := await self._search(self._settle_seconds)):
-            return await self._taken(found)
+            return self._taken(found)
         self._stop_if_canceled()
         graph = await self._stage()
         secrets = await self._staging.secrets(self._claim)
         self._stop_if_canceled()
-        return await self._taken(await self._send(graph, secrets))
+        return self._taken(await self._send(graph, secrets))
 
     async def _stage(self) -> Mapping[str, Any]:
         graph, uploaded = await self._staging.stage(self._claim, self._graph, self._contact)
         if uploaded and self._claim.state is AttemptState.CLAIMED:
-            await self._journal.staged()
+            self._journal.staged()
         return graph
 
     async def _send(self, graph: Mapping[str, Any], secrets: Mapping[str, str]) -> Taken:
@@ -91,8 +91,8 @@ class Submission:
                 return found
             await self._clock.sleep(_LOOK_AGAIN)
 
-    async def _taken(self, taken: Taken) -> str:
-        await self._journal.submitted(taken.prompt_id, taken.warnings)
+    def _taken(self, taken: Taken) -> str:
+        self._journal.submitted(taken.prompt_id, taken.warnings)
         return taken.prompt_id
 
     def _stop_if_canceled(self) -> None:

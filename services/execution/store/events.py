@@ -23,6 +23,14 @@ async def append(connection: Connection, job_id: UUID, event: JobEvent) -> JobEv
     return _numbered(event, row)
 
 
+async def append_all(connection: Connection, job_id: UUID, events: Sequence[JobEvent]) -> Sequence[JobEvent]:
+    """The same for several events, in one statement."""
+    rows = await connection.fetch(_SQL.append_events, job_id, [event.SerializeToString() for event in events])
+    if len(rows) < len(events):
+        raise LookupError(f"job {job_id} is gone")
+    return [_numbered(event, row) for event, row in zip(events, rows, strict=True)]
+
+
 async def read_after(connection: Connection, job_id: UUID, sequence: int, limit: int) -> Sequence[JobEvent]:
     """At most `limit` events after a sequence, in order."""
     rows = await connection.fetch(_SQL.events_after, job_id, sequence, limit)
