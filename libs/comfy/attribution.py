@@ -18,8 +18,11 @@ class Attribution:
         match event:
             case ExecutionStart(prompt_id=prompt_id):
                 self._prompt_id, self._node = prompt_id, None
-            case Executing(prompt_id=prompt_id, node=node) | Progress(prompt_id=prompt_id, node=node):
+            case Executing(prompt_id=prompt_id, node=node):
                 self._prompt_id, self._node = prompt_id or self._prompt_id, node
+            case Progress(prompt_id=prompt_id, node=node):
+                # Both names are newer than the message itself.
+                self._prompt_id, self._node = prompt_id or self._prompt_id, node or self._node
             case Preview(prompt_id=None):
                 return replace(event, prompt_id=self._prompt_id, node=event.node or self._node)
             case Text(prompt_id=None):

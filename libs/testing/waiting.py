@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar, overload
+from typing import TypeVar, overload, overload
 
 T = TypeVar("T")
 
@@ -13,7 +13,15 @@ T = TypeVar("T")
 async def eventually(condition: Callable[[], Awaitable[T]], within: float = ..., every: float = ...) -> T: ...
 @overload
 async def eventually(condition: Callable[[], T], within: float = ..., every: float = ...) -> T: ...
-async def eventually(condition: Callable[[], T | Awaitable[T]], within: float = 10, every: float = 0.01) -> T:
+@overload
+async def eventually(condition: Callable[[], Awaitable[T | None]], within: float = 10, every: float = 0.01) -> T: ...
+
+
+@overload
+async def eventually(condition: Callable[[], T | None], within: float = 10, every: float = 0.01) -> T: ...
+
+
+async def eventually(condition: Callable[[], object], within: float = 10, every: float = 0.01) -> object:
     """Ask until the answer is truthy, and return it.
 
     AssertionError after `within` seconds; an AssertionError of the condition itself counts as "not yet".
@@ -28,7 +36,7 @@ async def eventually(condition: Callable[[], T | Awaitable[T]], within: float = 
         await asyncio.sleep(every)
 
 
-async def _ask(condition: Callable[[], T | Awaitable[T]]) -> tuple[T | None, AssertionError | None]:
+async def _ask(condition: Callable[[], object]) -> tuple[object, AssertionError | None]:
     try:
         answer = condition()
         return (await answer if inspect.isawaitable(answer) else answer), None
