@@ -4,15 +4,11 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar, overload, overload
+from typing import TypeVar, overload
 
 T = TypeVar("T")
 
 
-@overload
-async def eventually(condition: Callable[[], Awaitable[T]], within: float = ..., every: float = ...) -> T: ...
-@overload
-async def eventually(condition: Callable[[], T], within: float = ..., every: float = ...) -> T: ...
 @overload
 async def eventually(condition: Callable[[], Awaitable[T | None]], within: float = 10, every: float = 0.01) -> T: ...
 
