@@ -201,7 +201,9 @@ class AttemptDriver:
         )
 
     def _vigil(self, prompt_id: str) -> Vigil:
-        return Vigil(prompt_id, self._contact, self._cancel, self._hint, self._begin, self._around.settings)
+        return Vigil(
+            prompt_id, self._contact, self._cancel, self._hint, self._begin, self._around.clock, self._around.settings
+        )
 
 
 async def end_orphan(claim: Claim, around: Surroundings) -> None:

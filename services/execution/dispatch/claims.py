@@ -7,7 +7,7 @@ import asyncpg
 from libs.sql import Database
 from services.execution.dispatch import news
 from services.execution.dispatch.backlog import Backlog
-from services.execution.dispatch.claim import Claim
+from services.execution.dispatch.claim import Claim, Fenced
 from services.execution.domain import RunnerView
 from services.execution.live import Live
 from services.execution.store import events
@@ -26,7 +26,7 @@ class Claims:
         self._live = live
 
     async def take(self, runner: RunnerView) -> Claim | None:
-        """A new attempt on the runner, or None. Raises Unavailable."""
+        """A new attempt on the runner, or None. Raises Unavailable, and Fenced when one is open there already."""
         digests = self._backlog.digests(runner)
         if not digests:
             return None
@@ -37,7 +37,7 @@ class Claims:
                     return None
                 event = await events.append(connection, claim.job_id, news.attempt(opened(claim)))
         except asyncpg.UniqueViolationError:
-            # An attempt is open on this runner: it is adopted first.
-            return None
+            # An attempt is open on this runner: it is to be adopted first.
+            raise Fenced from None
         await self._live.publish(news.committed(claim.job_id, event))
         return claim

@@ -61,10 +61,14 @@ class Listener:
     def hear(self, event: Event) -> None:
         """One message. Never waits."""
         prompt_id = getattr(event, "prompt_id", None)
-        if prompt_id in self._ids:
+        if prompt_id in self._ids or (prompt_id is None and self._is_of_running_node(event)):
             self._heed(event)
         elif prompt_id and not self._submitted and len(self._early) < _MAX_EARLY:
             self._early.append(event)
+
+    def _is_of_running_node(self, event: Event) -> bool:
+        """Very old servers do not say whose step it is; the socket is this prompt's alone."""
+        return isinstance(event, messages.Progress) and self._begun and not self._over.is_set()
 
     async def all_frames(self) -> None:
         """Wait for pictures that come over the socket alone. Raises AttemptOver when some may be lost."""

@@ -42,6 +42,7 @@ class Outcome:
 
 SUCCESS = Outcome()
 CANCELED = Outcome(FailureClass.CANCELED, "canceled", "the job was cancelled")
+NOT_STOPPED = Outcome(FailureClass.CANCELED, "canceled", "the runner did not stop in time and is left alone")
 INTERRUPTED = Outcome(FailureClass.CANCELED, "interrupted", "the prompt was interrupted on the runner")
 SECRETS_LOST = Outcome(
     FailureClass.INVALID,

@@ -78,18 +78,21 @@ class RunnerDriver:
         view = around.fleet.view(self._runner_id)
         if view is None or not view.active:
             return None
-        await self._make_sure(contact)
+        if not await self._is_ready(contact):
+            await around.clock.sleep(_PAUSE)
+            return None
         try:
             return await self._claims.take(view)
         except Unavailable:
+            # Nobody knows whether the claim was committed.
+            self._adopting = True
             return None
 
-    async def _make_sure(self, contact: Contact) -> None:
+    async def _is_ready(self, contact: Contact) -> bool:
         """Nothing is claimed for a runner that does not answer, or that still works for attempts long over."""
-        if self._trusted and contact.connected:
-            return
-        await end_stale_prompts(contact, self._around.claims)
-        self._trusted = True
+        if not (self._trusted and contact.connected):
+            self._trusted = not await end_stale_prompts(contact, self._around.claims)
+        return self._trusted
 
     async def _drive(self, claim: Claim, contact: Contact) -> Outcome:
         self.idle = False
@@ -101,4 +104,4 @@ class RunnerDriver:
 
     def _after(self, outcome: Outcome) -> None:
         self._adopting = False
-        self._trusted = outcome.failure is not FailureClass.RUNNER_FAULT
+        self._trusted = outcome.failure not in (FailureClass.RUNNER_FAULT, FailureClass.CANCELED)

@@ -29,6 +29,9 @@ class DispatchSettings(Settings):
     history_poll_seconds: float = Field(
         2, gt=0, description="how often a runner is asked for the end of its job while its websocket is quiet"
     )
+    cancel_seconds: float = Field(
+        60, gt=0, description="how long a runner may take to stop a cancelled prompt before the job ends without it"
+    )
     catalogue_seconds: float = Field(600, gt=0, description="how often a runner is asked for its node classes")
     output_copies: int = Field(4, ge=1, description="results of one job that are copied at the same time")
     preview_max_bytes: int = Field(512 << 10, ge=0, description="larger previews are not passed on")

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
+from libs.clock import Clock
 from libs.comfy import Absent, Finished, HistoryEntry, Running, Whereabouts
 from services.execution.dispatch.cancel import CancelWish
 from services.execution.dispatch.contact import Contact, Unreachable
-from services.execution.dispatch.outcome import CANCELED, Outcome, runner_fault
+from services.execution.dispatch.outcome import CANCELED, NOT_STOPPED, Outcome, runner_fault
 from services.execution.dispatch.over import AttemptOver
 from services.execution.dispatch.settings import DispatchSettings
 
@@ -29,6 +30,7 @@ class Vigil:
         cancel: CancelWish,
         hint: asyncio.Event,
         seen_running: Callable[[], None],
+        clock: Clock,
         settings: DispatchSettings,
     ) -> None:
         self._prompt_id = prompt_id
@@ -38,6 +40,9 @@ class Vigil:
         self._seen_running = seen_running
         self._longest = settings.history_poll_seconds
         self._interval = min(_FIRST_LOOK, self._longest)
+        self._clock = clock
+        self._cancel_seconds = settings.cancel_seconds
+        self._cancel_since = 0.0
         self._cancel_sent = False
 
     async def end(self) -> HistoryEntry:
@@ -67,10 +72,15 @@ class Vigil:
         self._interval = _LOOK_AFTER_HINT if hinted else min(self._interval * _GROWTH, self._longest)
 
     async def _press_cancel(self) -> None:
-        if self._cancel.wanted:
-            with suppress(Unreachable):
-                await self._contact.cancel(self._prompt_id)
-                self._cancel_sent = True
+        if not self._cancel.wanted:
+            return
+        with suppress(Unreachable):
+            await self._contact.cancel(self._prompt_id)
+            self._cancel_sent = True
+        now = self._clock.monotonic()
+        self._cancel_since = self._cancel_since or now
+        if now - self._cancel_since >= self._cancel_seconds:
+            raise AttemptOver(NOT_STOPPED)
 
     def _vanished(self) -> Outcome:
         # A prompt that waited leaves no trace when it is cancelled.
