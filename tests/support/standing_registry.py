@@ -21,7 +21,7 @@ class StandingRegistry:
     def __init__(self) -> None:
         self.address = ""
         self._changes: list[wire.WatchRunnersResponse] = []
-        self._more = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def add(self, account_id: UUID, endpoint: str, runner_id: UUID | None = None, **more: Any) -> UUID:
         """Register a runner that is active and online, or change the one with this id."""
@@ -47,17 +47,17 @@ class StandingRegistry:
         self, request: wire.WatchRunnersRequest, _: Any
     ) -> AsyncIterator[wire.WatchRunnersResponse]:
         """Everything after a revision, then everything new."""
-        seen = request.after_revision
-        for change in self._changes[seen:]:
-            yield change
-        seen = len(self._changes)
-        yield wire.WatchRunnersResponse(synced=True, revision=seen)
+        seen, synced = request.after_revision, False
         while True:
-            await self._more.wait()
-            for change in self._changes[seen:]:
-                yield change
-            seen = len(self._changes)
-            self._more.clear()
+            while seen < len(self._changes):
+                seen += 1
+                yield self._changes[seen - 1]
+            if not synced:
+                yield wire.WatchRunnersResponse(synced=True, revision=seen)
+                synced = True
+                continue
+            changed = self._changed
+            await changed.wait()
 
     def handlers(self) -> dict[str, "grpc.RpcMethodHandler[Any, Any]"]:
         """The methods that it has."""
@@ -71,7 +71,8 @@ class StandingRegistry:
     def _put(self, change: wire.WatchRunnersResponse) -> None:
         change.revision = len(self._changes) + 1
         self._changes.append(change)
-        self._more.set()
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
 
 @asynccontextmanager
