@@ -13,7 +13,7 @@ class Faults:
     """Websockets are open and get nothing after the first status."""
     lost_history: bool = False
     """Finished prompts leave no history."""
-    slow_http: float = 0
+    slow_http: float = 0.0
     """Every HTTP answer takes this much longer."""
     error_500_but_queued: int = 0
     """So many prompts are queued and answered with 500."""
