@@ -12,6 +12,7 @@ from deploy.simulator.app import Simulator, SimulatorSettings, simulating
 from libs.testing import eventually
 from services.execution.app import Execution, build
 from tests.support.execution import Tenant, settings, tenant
+from tests.support.replica_process import ReplicaProcess, replica_process
 from tests.support.standing_registry import StandingRegistry, standing_registry
 
 QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELING, CANCELED = range(1, 7)
@@ -36,7 +37,7 @@ class World:
         self._stack = stack
         self._dsn = dsn
         self._nats_url = nats_url
-        self._folder = folder
+        self.folder = folder
         self.registry = registry
         self.account_id = uuid4()
         self.simulators: dict[UUID, Simulator] = {}
@@ -54,9 +55,14 @@ class World:
 
     async def replica(self, **more: Any) -> tuple[Execution, Tenant]:
         """A replica, and our account on it."""
-        app = build(settings(self._dsn, self._folder, **self.settings(**more)))
+        app = build(settings(self._dsn, self.folder, **self.settings(**more)))
         await self._stack.enter_async_context(app.running())
         return app, await self._stack.enter_async_context(tenant(app.address, self.account_id))
+
+    async def process(self, **more: Any) -> tuple[ReplicaProcess, Tenant]:
+        """A replica as a process of its own, and our account on it."""
+        running = replica_process(self._dsn, self.folder, self.account_id, self.settings(**more))
+        return await self._stack.enter_async_context(running)
 
     def executions(self) -> Counter[str]:
         """How often each prompt was started, on all runners together."""
