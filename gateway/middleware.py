@@ -15,6 +15,18 @@ log = structlog.get_logger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
+class WithoutTrailingSlash:
+    """A trailing slash is the same path, as the runner API says; no redirect."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/v1/"):
+            scope = {**scope, "path": scope["path"].rstrip("/")}
+        await self._app(scope, receive, send)
+
+
 class RequestContext:
     """Gives every request an id, says it in `X-Request-Id`, and logs one line when the answer is through.
 

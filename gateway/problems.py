@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import orjson
 import structlog
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from gateway.bodies import BodyTooLarge
@@ -24,6 +24,7 @@ from libs.errors import (
     Unavailable,
 )
 
+CLIENT_GONE = 499  # what the log shows; nobody reads the answer
 log = structlog.get_logger(__name__)
 
 STATUS_OF_KIND: Mapping[type[ServiceError], int] = {
@@ -83,6 +84,8 @@ def speaking(dialect: Dialect) -> Callable[[Endpoint], Endpoint]:
                 return await endpoint(request)
             except ServiceError as error:
                 return dialect.problem(error).response()
+            except ClientDisconnect:
+                return Response(status_code=CLIENT_GONE)
             except BodyTooLarge:
                 return dialect.plain(413).response()
             except Exception:

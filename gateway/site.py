@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway import health
-from gateway.middleware import RequestContext, request_seconds
+from gateway.middleware import RequestContext, WithoutTrailingSlash, request_seconds
 from gateway.problems import Dialect
 from gateway.routes.comfy_v2.base import ComfyV2Routes
 from gateway.routes.comfy_v2.problems import ComfyV2
@@ -32,7 +32,10 @@ def build(shared: ComfyV2Routes, ready: Ready, metrics: Metrics) -> Starlette:
             *comfy_v2_routes(shared),
             *runner_v1_routes(Runners(shared.backends, shared.sessions)),
         ],
-        middleware=[Middleware(RequestContext, seconds=request_seconds(metrics))],
+        middleware=[
+            Middleware(RequestContext, seconds=request_seconds(metrics)),
+            Middleware(WithoutTrailingSlash),
+        ],
         exception_handlers={HTTPException: refused},
     )
     site.router.redirect_slashes = False

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 from google.protobuf.duration_pb2 import Duration
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
 from comfyfleet.execution.v1.asset_pb2 import Asset
@@ -15,14 +15,16 @@ from comfyfleet.execution.v1.asset_service_pb2 import (
     DownloadAssetRequest,
     GetAssetRequest,
     UploadAssetRequest,
+    UploadAssetResponse,
     UploadMetadata,
 )
 from gateway import ranges
 from gateway.auth import Session
+from gateway.backends import Backends
 from gateway.multipart import Form, FormLimits, FormReader, boundary_of
 from gateway.routes.comfy_v2.base import ComfyV2Routes, field_error, json_response, resource_id
 from gateway.routes.comfy_v2.jobs import idempotency_key
-from libs.errors import NotFound
+from libs.errors import NotFound, ServiceError
 from libs.rpc.client import stream
 
 CHUNK = 256 * 1024  # bytes in one message to the service
@@ -37,10 +39,8 @@ class Assets(ComfyV2Routes):
         """POST /assets: the file streams through; 201 for new bytes, 200 for bytes the account had before."""
         session = await self.sessions.of(request)
         boundary = boundary_of(request.headers.get("content-type"))
-        reader = FormReader(request.stream(), boundary, FormLimits())
-        answer = await self.backends.assets.UploadAsset(
-            upload_messages(reader, idempotency_key(request)), metadata=session.metadata, timeout=None
-        )
+        upload = Upload(FormReader(request.stream(), boundary, FormLimits()), idempotency_key(request))
+        answer = await upload.send(self.backends, session)
         body = self.bodies(request, session).asset(answer.asset, answer.created_new)
         return json_response(body, 201 if answer.created_new else 200)
 
@@ -112,13 +112,39 @@ class Assets(ComfyV2Routes):
                     yield message.chunk
 
 
-async def upload_messages(reader: FormReader, request_id: str) -> AsyncIterator[UploadAssetRequest]:
-    """The form as the service takes it: bytes as they arrive, then what they are."""
-    async with aclosing(reader.file_chunks()) as chunks:
-        async for chunk in chunks:
-            for start in range(0, len(chunk), CHUNK):
-                yield UploadAssetRequest(chunk=chunk[start : start + CHUNK])
-    yield UploadAssetRequest(metadata=metadata_of(reader.form, request_id))
+class Upload:
+    """A form on its way to the service."""
+
+    def __init__(self, reader: FormReader, request_id: str) -> None:
+        self._reader = reader
+        self._request_id = request_id
+        self._failure: Exception | None = None
+
+    async def send(self, backends: Backends, session: Session) -> UploadAssetResponse:
+        """Raises what is wrong with the form, else what the service says."""
+        try:
+            return await backends.assets.UploadAsset(self._messages(), metadata=session.metadata)
+        except ServiceError:
+            if self._failure is not None:
+                raise self._failure from None
+            raise
+
+    async def _messages(self) -> AsyncIterator[UploadAssetRequest]:
+        """The bytes as they arrive, then what they are.
+
+        gRPC keeps what an iterator raises to itself. So trouble with the form is noted and the stream ends early: the
+        service keeps nothing of an upload that was never described.
+        """
+        try:
+            async with aclosing(self._reader.file_chunks()) as chunks:
+                async for chunk in chunks:
+                    for start in range(0, len(chunk), CHUNK):
+                        yield UploadAssetRequest(chunk=chunk[start : start + CHUNK])
+            described = metadata_of(self._reader.form, self._request_id)
+        except (ServiceError, ClientDisconnect) as failure:
+            self._failure = failure
+        else:
+            yield UploadAssetRequest(metadata=described)
 
 
 def metadata_of(form: Form, request_id: str) -> UploadMetadata:
