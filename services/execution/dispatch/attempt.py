@@ -74,6 +74,8 @@ class AttemptDriver:
         self._around.cancels.enter(self._claim.job_id, self._cancel)
         if self._claim.job_state is JobState.CANCELING:
             self._cancel.ask()
+        if not self._claim.adopted:
+            self._journal.opened()
         try:
             async with asyncio.TaskGroup() as group:
                 return await self._in_group(group)

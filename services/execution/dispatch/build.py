@@ -84,7 +84,7 @@ def build_dispatch(
     cancels = Cancels(store, live, clock, settings)
 
     around = Surroundings(replica_id, database, store, live, blobs, clock, settings, fleet, cancels, extra_data.get)
-    claims = Claims(database, store, backlog, live)
+    claims = Claims(store, backlog)
 
     def make_driver(runner_id: UUID) -> RunnerDriver:
         return RunnerDriver(runner_id, around, claims, backlog, contacts)

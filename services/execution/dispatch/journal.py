@@ -4,6 +4,7 @@ after the commit.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from uuid import UUID
 
 from comfyfleet.execution.v1.event_pb2 import JobEvent
@@ -17,7 +18,10 @@ from services.execution.dispatch.progress import Snapshot
 from services.execution.domain import AttemptState, JobState
 from services.execution.live import Live
 from services.execution.store import events
-from services.execution.store.dispatch import NewOutput, Steps
+from services.execution.store.dispatch import NewOutput, Steps, opened
+
+# Steps that follow each other this closely are written together: the way of a short job is two transactions.
+_GATHER_SECONDS = 0.02
 
 Step = Callable[[Steps], Awaitable[Sequence[JobEvent]]]
 
@@ -38,12 +42,25 @@ class Journal:
         self._noted = asyncio.Event()
         self._order = asyncio.Lock()
         self._began = claim.state is AttemptState.RUNNING
+        self._finishing = asyncio.Event()
 
     async def keep(self) -> None:
         """Write what is noted, until cancelled."""
         while True:
             await self._noted.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_GATHER_SECONDS):
+                    await self._finishing.wait()
+                    return
             await self._write()
+
+    def opened(self) -> None:
+        """The claim was made."""
+
+        async def step(_: Steps) -> Sequence[JobEvent]:
+            return [news.attempt(opened(self._claim))]
+
+        self._note(step)
 
     def staged(self) -> None:
         """The inputs are on the runner."""
@@ -134,6 +151,7 @@ class Journal:
 
     async def _finish(self, step: Step) -> None:
         self._note(step)
+        self._finishing.set()
         await self._write()
 
     async def _write(self) -> None:

@@ -52,14 +52,12 @@ class ClaimStore:
         """What the waiting jobs ask for."""
         return [_selector(row) for row in await self._database.fetch(_SQL.waiting_selectors)]
 
-    async def claim(
-        self, connection: Connection, runner_id: UUID, digests: Collection[bytes], rest: timedelta
-    ) -> Claim | None:
+    async def claim(self, runner_id: UUID, digests: Collection[bytes], rest: timedelta) -> Claim | None:
         """Open an attempt of the best job that waits under one of the selectors; None when there is none.
 
         A job does not come back to a runner that refused it, nor within `rest` to one that lost it.
         """
-        row = await connection.fetchrow(
+        row = await self._database.fetchrow(
             _SQL.claim_job, runner_id, self._replica_id, list(digests), rest, uuid4(), self._ttl
         )
         return _claim(row, adopted=False) if row else None
