@@ -13,7 +13,8 @@ HEADERS = {
     "cache-control": "no-store",
     "x-accel-buffering": "no",  # nginx would hold the frames back
 }
-HEARTBEAT = b": still here\n\n"
+# One line and no blank one: some readers take a blank line for the end of an event even when there was none.
+HEARTBEAT = b": still here\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,8 @@ async def errors(call: Call) -> AsyncIterator[None]:
         # Some inner task was cancelled. Letting this out would leave the client waiting for ever.
         await _abort(call, status_pb2.Status(code=code_pb2.ABORTED, message="the call was given up"))
     except Exception:
+        if call.context.done():
+            return  # the client is gone: what was raised is that a message could not be sent any more
         log.exception("call_failed", method=call.method)
         await _abort(call, status_pb2.Status(code=code_pb2.INTERNAL, message=f"internal error ({call.request_id})"))
 

@@ -12,8 +12,9 @@ def picture(color: int = 1, **more: Any) -> dict[str, Any]:
     }
 
 
-def sampled(seconds: float, steps: int = 10, color: int = 1, node: str = "SimSampler") -> dict[str, Any]:
-    """A picture that takes time."""
+def sampled(seconds: float, steps: int = 0, color: int = 1, node: str = "SimSampler") -> dict[str, Any]:
+    """A picture that takes time; by default ten steps a second, at each of which it can be stopped."""
+    steps = steps or max(1, round(seconds * 10))
     graph = picture(color)
     graph["2"] = {"class_type": node, "inputs": {"image": ["1", 0], "seconds": seconds, "steps": steps}}
     if node == "SimPreviewSampler":

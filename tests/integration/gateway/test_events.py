@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
 import httpx
@@ -68,7 +68,8 @@ async def test_too_many_streams_are_refused_and_a_closed_one_makes_room(fleet: F
         for _ in range(3):
             client = await stack.enter_async_context(fleet.stack.client(fleet.ada.token))
             source = await stack.enter_async_context(aconnect_sse(client, "GET", path))
-            await anext(aiter(source.aiter_sse()))
+            events = await stack.enter_async_context(aclosing(source.aiter_sse()))
+            await anext(events)
         answer = await ada.get(path)
         assert refusal(answer) == (429, "too_many_streams")
         assert answer.headers["retry-after"]
