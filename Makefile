@@ -42,3 +42,15 @@ check: setup ## Lint, types and contracts
 .PHONY: test
 test: setup ## Set up and run the whole test suite
 	$(BIN)/pytest
+
+.PHONY: demo
+demo: setup ## Start a fleet, run a workflow on a picture, keep the result in ./out
+	bash deploy/local/demo.sh
+
+.PHONY: breaking
+breaking: setup ## Compare the contracts with those of the main branch
+	$(BIN)/buf breaking --against '.git#branch=main'
+
+.PHONY: bench
+bench: setup ## Measure against a bare baseline and against what else one could take
+	$(BIN)/python -m tests.bench
