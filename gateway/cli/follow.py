@@ -3,9 +3,10 @@
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from gateway.cli.client import Body, Fleet
-from gateway.cli.errors import Refused, Unreachable
+from gateway.cli.client import Body, Event
+from gateway.cli.errors import CommandFailed, Refused, Unreachable
 
 TERMINAL = frozenset({"succeeded", "failed", "canceled", "expired"})
 _PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between two looks; the last one repeats
@@ -13,11 +14,23 @@ _PATIENCE = 20  # looks in a row without an answer, a bit more than a minute
 _RETRIED = {408, 429}
 
 
+class JobSource(Protocol):
+    """Where news of a job comes from."""
+
+    def events(self, job_id: str, after: str) -> Iterator[Event]:
+        """The events behind the id `after`, until the stream ends."""
+        ...
+
+    def job(self, job_id: str) -> Body:
+        """The job as it is now."""
+        ...
+
+
 @dataclass(slots=True)
 class Follower:
     """Yields what happens to a job, as (name, data) of the events; `pause` waits for some seconds."""
 
-    fleet: Fleet
+    fleet: JobSource
     job_id: str
     pause: Callable[[float], None]
     _last_id: str = field(default="", init=False)
@@ -57,22 +70,18 @@ class Follower:
     def _look(self) -> Iterator[tuple[str, Body]]:
         try:
             job = self.fleet.job(self.job_id)
-        except Unreachable:
-            self._miss()
-            return
-        except Refused as error:
-            if error.status not in _RETRIED:
-                raise
-            self._miss()
+        except (Refused, Unreachable) as error:
+            self._miss(error)
             return
         self._misses = 0
         if job.get("progress"):
             yield "progress", job["progress"]
         yield "status", job
 
-    def _miss(self) -> None:
+    def _miss(self, error: CommandFailed) -> None:
         self._misses += 1
+        if isinstance(error, Refused) and error.status not in _RETRIED:
+            raise error
         if self._misses >= _PATIENCE:
-            error = Unreachable(self.fleet.connection.url, "it stays away")
             error.details = [f"the job goes on; follow it with: comfyfleet job {self.job_id} --watch"]
             raise error

@@ -108,7 +108,7 @@ def _watched(fleet: "Fleet", job_id: str, *, as_json: bool) -> "Body":
 
 def _print(body: "Body", saved: list[str], *, as_json: bool) -> None:
     from gateway.cli import show
-    from gateway.cli.results import error_lines
+    from gateway.cli.results import failure_of
 
     if as_json:
         show.as_json({**body, "saved": saved})
@@ -117,11 +117,11 @@ def _print(body: "Body", saved: list[str], *, as_json: bool) -> None:
     for path in saved:
         typer.echo(path)
     if error := body.get("error"):
-        show.failure(f"{error['message']} ({error['code']})", error_lines(error))
+        show.failure(failure_of(error))
 
 
 def _facts(body: "Body") -> Iterator[tuple[str, object]]:
-    from gateway.cli.progress import JobProgress, reason
+    from gateway.cli.progress import JobProgress
     from gateway.cli.show import time
 
     seen = JobProgress()
@@ -129,7 +129,6 @@ def _facts(body: "Body") -> Iterator[tuple[str, object]]:
     seen.apply("progress", body.get("progress") or {})
     yield "id", body["id"]
     yield "state", seen.line
-    yield "waits because", reason(body.get("waiting_reason") or "")
     yield "submitted", time(body["created_at"])
     yield "started", time(body["started_at"])
     yield "ended", time(body["completed_at"])

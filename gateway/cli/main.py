@@ -43,7 +43,7 @@ def main() -> None:
     try:
         build()()
     except CommandFailed as error:
-        show.failure(error.message, error.details)
+        show.failure(error)
         sys.exit(error.code)
     except BrokenPipeError:
         # Whoever read the output has seen enough; the interpreter must not complain on its way out.

@@ -7,7 +7,7 @@ import typer
 
 from gateway.cli import outputs, show
 from gateway.cli.client import Body, Fleet
-from gateway.cli.errors import OF_STATUS, ExitCode
+from gateway.cli.errors import OF_STATUS, CommandFailed, ExitCode
 from gateway.cli.screen import Screen
 
 _TRACEBACK_LINES = 15
@@ -31,17 +31,18 @@ def tell(job: Body, saved: Sequence[str], *, as_json: bool) -> None:
     for path in saved:
         typer.echo(path)
     if error := job.get("error"):
-        show.failure(f"{error.get('message')} ({error.get('code')})", error_lines(error))
+        show.failure(failure_of(error))
     elif job["status"] != "succeeded":
         show.note(f"the job was {job['status']}: {job['id']}")
 
 
-def error_lines(error: Body) -> list[str]:
-    """Where and why a job failed: node, exception, the end of the traceback."""
+def failure_of(error: Body) -> CommandFailed:
+    """Why and where a job failed: node, exception, the end of the traceback."""
     node = " ".join(filter(None, [error.get("node_id"), f"({error['class_type']})" if error.get("class_type") else ""]))
     named = {"node": node, "exception": error.get("exception_type"), "kind": error.get("failure_class")}
     lines = [f"{name}: {value}" for name, value in named.items() if value]
-    return lines + _text(error.get("traceback")).rstrip().splitlines()[-_TRACEBACK_LINES:]
+    lines += _text(error.get("traceback")).rstrip().splitlines()[-_TRACEBACK_LINES:]
+    return CommandFailed(f"{error['message']} ({error['code']})", details=lines)
 
 
 def exit_code(job: Body) -> ExitCode:

@@ -128,9 +128,7 @@ def _change(fleet: "Fleet", runner_id: str, status: str) -> None:
 
 def _cell(runner: "Body", column: str) -> Any:
     value = runner.get(column)
-    if column == "health":
-        return (value or {}).get("state", "")
-    return ", ".join(value or []) if column == "tags" else value
+    return (value or {}).get("state", "") if column == "health" else value
 
 
 def _print(runner: "Body", *, as_json: bool) -> None:

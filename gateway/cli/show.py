@@ -7,6 +7,8 @@ from typing import Any
 
 import typer
 
+from gateway.cli.errors import CommandFailed, ExitCode
+
 _PIPE_WIDTH = 1_000  # characters
 
 
@@ -27,7 +29,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) 
     for number, column in enumerate(columns):
         made.add_column(column, no_wrap=number == 0, overflow="fold")
     for row in rows:
-        made.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
+        made.add_row(*(escape(_cell(cell)) for cell in row))
     if made.row_count:
         console.print(made, soft_wrap=not sys.stdout.isatty())
     else:
@@ -39,7 +41,7 @@ def facts(values: Mapping[str, object]) -> None:
     shown = {name: value for name, value in values.items() if value not in (None, "", [], {})}
     width = max(map(len, shown), default=0)
     for name, value in shown.items():
-        typer.echo(f"{name:<{width}}  {value}")
+        typer.echo(f"{name:<{width}}  {_cell(value)}")
 
 
 def note(text: str) -> None:
@@ -47,13 +49,22 @@ def note(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def failure(message: str, details: Sequence[str]) -> None:
-    """An error and its details, on stderr."""
-    typer.secho(f"error: {message}", err=True, fg=typer.colors.RED)
-    for line in details:
-        typer.echo(f"  {line}", err=True)
+def failure(error: CommandFailed) -> None:
+    """Why a command could not go on, and the details, on stderr. Leaving on purpose is no error."""
+    if error.code is ExitCode.INTERRUPTED:
+        note(error.message)
+    else:
+        typer.secho(f"error: {error.message}", err=True, fg=typer.colors.RED)
+    for line in error.details:
+        note(f"  {line}")
 
 
 def time(text: str | None) -> str:
     """A time of the API without fractions: 2026-01-31 12:00:00Z."""
     return f"{text[:19].replace('T', ' ')}Z" if text else ""
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)

@@ -3,23 +3,32 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import typer
 
-from gateway.cli.client import Body, Fleet
+from gateway.cli.client import Body
 from gateway.cli.errors import CommandFailed, ExitCode
-from gateway.cli.follow import Follower
+from gateway.cli.follow import Follower, JobSource
 from gateway.cli.progress import JobProgress
 from gateway.cli.screen import Screen
 
 Ask = Callable[[str], bool]
 
 
+class Jobs(JobSource, Protocol):
+    """Where jobs are watched and canceled."""
+
+    def cancel(self, job_id: str) -> Body:
+        """End a job."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Watch:
     """`ask` puts a yes-or-no question; None where nobody could answer. `pause` waits for some seconds."""
 
-    fleet: Fleet
+    fleet: Jobs
     screen: Screen
     pause: Callable[[float], None]
     ask: Ask | None
@@ -30,8 +39,8 @@ class Watch:
         try:
             self._follow(follower, seen)
         except KeyboardInterrupt:
-            self._interrupted(job_id)
-            self._follow(follower, seen)
+            self._cancel_or_leave(job_id)
+            self._follow_cancel(follower, seen)
         return self.fleet.job(job_id)
 
     def _follow(self, follower: Follower, seen: JobProgress) -> None:
@@ -40,16 +49,31 @@ class Watch:
                 seen.apply(name, data)
                 self.screen.show(seen)
 
-    def _interrupted(self, job_id: str) -> None:
+    def _cancel_or_leave(self, job_id: str) -> None:
         if self.ask is None or not self.ask("Cancel the job?"):
-            advice = [f"follow it with: comfyfleet job {job_id} --watch", f"end it with: comfyfleet cancel {job_id}"]
-            raise CommandFailed(f"left; the job {job_id} goes on", ExitCode.INTERRUPTED, advice)
+            raise _left(job_id, "goes on")
         self.fleet.cancel(job_id)
         self.screen.say("canceling; Ctrl-C once more leaves at once")
+
+    def _follow_cancel(self, follower: Follower, seen: JobProgress) -> None:
+        try:
+            self._follow(follower, seen)
+        except KeyboardInterrupt:
+            raise _left(follower.job_id, "is being canceled") from None
 
 
 def asker() -> Ask | None:
     """A question on the terminal, answered with no by default; None where there is no terminal."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return None
-    return lambda question: typer.confirm(question, default=False, err=True)
+    return _ask if sys.stdin.isatty() and sys.stderr.isatty() else None
+
+
+def _ask(question: str) -> bool:
+    try:
+        return typer.confirm(question, default=False, err=True)
+    except typer.Abort:
+        return False
+
+
+def _left(job_id: str, state: str) -> CommandFailed:
+    advice = [f"follow it with: comfyfleet job {job_id} --watch", f"end it with: comfyfleet cancel {job_id}"]
+    return CommandFailed(f"left; the job {job_id} {state}", ExitCode.INTERRUPTED, advice)
