@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Protocol
 from uuid import UUID
 
 import structlog
@@ -14,9 +15,16 @@ from services.execution.dispatch.fleet import FleetState
 from services.execution.dispatch.settings import DispatchSettings
 from services.execution.domain import RunnerView, Selector, selector_matches
 from services.execution.live import Live
-from services.execution.store.dispatch import ClaimStore
 
 _log = structlog.get_logger(__name__)
+
+
+class WaitingTable(Protocol):
+    """Where jobs wait."""
+
+    async def waiting_selectors(self) -> Sequence[Selector]:
+        """What the waiting jobs ask for. Raises Unavailable."""
+        ...
 
 
 class Backlog:
@@ -26,9 +34,9 @@ class Backlog:
     """
 
     def __init__(
-        self, claims: ClaimStore, fleet: FleetState, live: Live, clock: Clock, settings: DispatchSettings
+        self, table: WaitingTable, fleet: FleetState, live: Live, clock: Clock, settings: DispatchSettings
     ) -> None:
-        self._claims = claims
+        self._table = table
         self._fleet = fleet
         self._live = live
         self._clock = clock
@@ -54,7 +62,7 @@ class Backlog:
     async def refresh(self) -> None:
         """Ask the database, and wake everybody who could take something."""
         self._fresh.clear()
-        found = await self._claims.waiting_selectors()
+        found = await self._table.waiting_selectors()
         keep = {selector: self._open[selector] for selector in self._fresh}
         self._open = keep | {selector: self._open.get(selector) or selector.digest() for selector in found}
         for runner_id in self._takers(found):
