@@ -29,7 +29,9 @@ class ConfigCommand(TyperCommand):
 def config(as_json: JsonOption = False) -> None:
     """List the settings of all processes: environment variables, which `comfyfleet up` passes on.
 
-    Example: COMFYFLEET_LOG_LEVEL=debug comfyfleet up
+    Example: comfyfleet config --json
+
+    Example of a setting: COMFYFLEET_LOG_LEVEL=debug comfyfleet up
     """
     from dataclasses import asdict
 

@@ -45,14 +45,25 @@ def _save(folder: Path, name: str, chunks: Iterable[bytes]) -> Path:
 
 
 def _publish(temporary: Path, folder: Path, name: str) -> Path:
-    """A link appears whole or not at all, and never in the place of another file."""
     for candidate in candidates(name):
         try:
-            (folder / candidate).hardlink_to(temporary)
+            _link(temporary, folder / candidate)
         except FileExistsError:
             continue
         return folder / candidate
     raise AssertionError("unreachable: candidates never end")
+
+
+def _link(temporary: Path, target: Path) -> None:
+    """A link appears whole or not at all, and never in the place of another file. FileExistsError."""
+    try:
+        target.hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except OSError:
+        # Some file systems have no links: there the name is taken first, then filled at once.
+        target.touch(exist_ok=False)
+        temporary.replace(target)
 
 
 def _make_readable(path: Path) -> None:
