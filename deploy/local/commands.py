@@ -151,6 +151,8 @@ def _say_what_next(home: Home, state: FleetState) -> None:
     _console.print(f"[bold]The fleet is up[/] at {state.url}")
     _console.print(f"  credentials      {home.credentials}")
     _console.print(f"  logs             {home.path / 'logs'}")
-    _console.print("  add a server     comfyfleet runner add --name studio --endpoint http://127.0.0.1:8188")
+    _console.print(
+        "  add a server     comfyfleet runner add --name studio --endpoint http://127.0.0.1:8188", soft_wrap=True
+    )
     _console.print("  run a workflow   comfyfleet run workflow.json --out ./out")
     _console.print(f"  stop             comfyfleet down --home {home.path}")
