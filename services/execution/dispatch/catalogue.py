@@ -28,7 +28,7 @@ class CatalogueReader:
         self._contacts = contacts
         self._clock = clock
         self._refresh_seconds = settings.catalogue_seconds
-        self._due: dict[tuple[UUID, str], float] = {}
+        self._read_at: dict[UUID, tuple[object, float]] = {}
         self._newest: datetime | None = None
 
     async def run(self) -> None:
@@ -47,12 +47,19 @@ class CatalogueReader:
             self._fleet.learn(catalogue)
 
     async def _read_due(self) -> None:
-        now = self._clock.monotonic()
         for contact in self._contacts.all():
-            runner = contact.runner
-            if self._due.get((runner.runner_id, runner.endpoint), now) <= now:
+            if self._is_due(contact):
+                server = _server(contact)
                 read = await self._read(contact)
-                self._due[runner.runner_id, runner.endpoint] = now + (self._refresh_seconds if read else _RETRY_SECONDS)
+                self._read_at[contact.runner.runner_id] = (server if read else None, self._clock.monotonic())
+
+    def _is_due(self, contact: Contact) -> bool:
+        """After a while; much sooner when the last read failed or the server may be another than before."""
+        if not contact.connected:
+            return False
+        server, read_at = self._read_at.get(contact.runner.runner_id, (None, float("-inf")))
+        patience = self._refresh_seconds if server == _server(contact) else _RETRY_SECONDS
+        return self._clock.monotonic() - read_at >= patience
 
     async def _read(self, contact: Contact) -> bool:
         runner = contact.runner
@@ -65,3 +72,8 @@ class CatalogueReader:
         await self._store.store(catalogue)
         self._fleet.learn(catalogue)
         return True
+
+
+def _server(contact: Contact) -> object:
+    """What changes when the server may have changed."""
+    return contact.runner.endpoint, contact.connections

@@ -22,7 +22,7 @@ from libs.comfy import (
     Whereabouts,
 )
 from libs.comfy.messages import Event
-from libs.errors import ServiceError
+from libs.errors import InvalidArgument, ServiceError
 from libs.outbound import BadAnswer, TooLarge
 from libs.outbound import Unreachable as NoAnswer
 from services.execution.dispatch.claim import Claim
@@ -88,6 +88,8 @@ class Contact:
         self._lost_seconds = lost_seconds
         self._answered = clock.monotonic()
         self._client_id = ""
+        self.connections = 0
+        """How often the websocket was opened: each time the server may be another than before."""
         self._up = asyncio.Event()
         self._listening: asyncio.Task[None] | None = None
         self._hear: Hear | None = None
@@ -204,6 +206,7 @@ class Contact:
         try:
             async with self._client.events() as stream:
                 self._client_id = stream.client_id
+                self.connections += 1
                 self._up.set()
                 async for event in stream:
                     self.answered()
@@ -226,6 +229,8 @@ class Contact:
                     answer = await call
         except TimeoutError as error:
             raise Unreachable("no answer in time") from error
+        except Rejected as error:
+            raise Unreachable(str(error)) from error
         self.answered()
         return answer
 
@@ -263,7 +268,8 @@ def _translated() -> Iterator[None]:
         yield
     except (FileMissing, UploadRefused, TooLarge) as error:
         raise Rejected(error.message) from error
-    except (NoAnswer, BadAnswer) as error:
+    except (NoAnswer, BadAnswer, InvalidArgument) as error:
+        # An address that is not allowed, or is none, is as good as a runner that does not answer.
         raise Unreachable(error.message) from error
 
 

@@ -62,8 +62,11 @@ class Replica:
         self._draining = True
         held = list(self._tasks)
         await self._stop(held)
-        await self._store.release(held)
-        await self._store.forget()
+        try:
+            await self._store.release(held)
+            await self._store.forget()
+        except Unavailable:
+            _log.warning("leases_not_released", held=len(held))
 
     async def _beat(self) -> None:
         asked = self._clock.monotonic()

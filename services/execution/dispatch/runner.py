@@ -64,8 +64,12 @@ class RunnerDriver:
         except Fenced:
             _log.warning("attempt_fenced", runner_id=str(self._runner_id))
             self._adopting = True
-        except Unreachable:
+        except (Unreachable, Unavailable):
             self._trusted = False
+            await self._around.clock.sleep(_PAUSE)
+        except Exception:  # noqa: BLE001 - one runner, or one job, must not take all others down with it
+            _log.exception("runner_driver_failed", runner_id=str(self._runner_id))
+            self._trusted, self._adopting = False, True
             await self._around.clock.sleep(_PAUSE)
 
     async def _next(self, contact: Contact) -> Claim | None:
