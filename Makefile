@@ -37,6 +37,7 @@ check: setup ## Lint, types and contracts
 	$(BIN)/ruff check .
 	$(BIN)/buf lint
 	$(BIN)/buf format -d --exit-code
+	$(BIN)/buf breaking --against '.git#ref=HEAD'
 	$(BIN)/mypy
 
 .PHONY: test

@@ -59,6 +59,9 @@ class BlobStore:
                 await obstore.rename_async(self._store, temporary, _key(hashed.info.hash), overwrite=True)
         except BaseException:
             await self._discard(temporary)
+            if hashed.failure is not None:
+                # What the source raised is the source's: it says nothing of the store.
+                raise hashed.failure from None
             raise
         return hashed.info
 
@@ -109,13 +112,18 @@ class _Hashed:
         self._chunks = chunks
         self._hasher = blake3()
         self._size = 0
+        self.failure: Exception | None = None
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The same chunks."""
-        async for chunk in self._chunks:
-            self._hasher.update(chunk)
-            self._size += len(chunk)
-            yield chunk
+        try:
+            async for chunk in self._chunks:
+                self._hasher.update(chunk)
+                self._size += len(chunk)
+                yield chunk
+        except Exception as failure:
+            self.failure = failure
+            raise
 
     @property
     def info(self) -> BlobInfo:
