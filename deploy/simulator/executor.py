@@ -63,6 +63,7 @@ class Worker:
             server.prompts.executions[prompt.prompt_id] = server.prompts.executions.get(prompt.prompt_id, 0) + 1
             execution = Execution(server, prompt)
             await execution.run()
+            execution.forget_others()
             server.prompts.finish(prompt, None if server.faults.lost_history else execution.entry())
             execution.say("executing", {"node": None, "prompt_id": prompt.prompt_id}, kept=False)
 
@@ -100,6 +101,11 @@ class Execution:
             prompt.status = "success"
             if server.features.success_message:
                 self.say("execution_success", {"prompt_id": prompt.prompt_id})
+
+    def forget_others(self) -> None:
+        """The cache keeps what the last prompt used and nothing older, as a real server's does."""
+        cache = self.server.cache
+        self.server.cache = {key: cache[key] for key in self._keys.values() if key in cache}
 
     def _suffer(self, node_id: str) -> None:
         if self.server.faults.take("out_of_memory"):
@@ -139,11 +145,11 @@ class Execution:
             self._from_cache(node_id)
             return
         self._current = node_id
-        self._check_interrupt()
         self._progress_state(node_id, 0.0, 1.0, "running")
         self.say(
             "executing", {"node": node_id, **self._display(node_id), "prompt_id": self.prompt.prompt_id}, kept=False
         )
+        self._check_interrupt()
         node_class = self.server.nodes[node["class_type"]]
         result = await node_class.run(NodeRun(self, node_id), self._inputs(node_id))
         if not node_class.always_runs:

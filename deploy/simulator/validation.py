@@ -42,10 +42,12 @@ def problem(kind: str, message: str, details: str = "", **extra: Any) -> dict[st
 
 def check(graph: Any, nodes: Mapping[str, Node], folders: Folders, features: Features, targets: Any = None) -> Checked:
     """Raises Refused when no output node is valid, ServerTrouble for shapes that make a server stumble."""
+    if isinstance(graph, list) and not features.stumbles_over_lists:
+        graph = {}
     if not isinstance(graph, Mapping):
         raise ServerTrouble
     outputs = [node_id for node_id, node in graph.items() if _class(node_id, node, nodes, features).is_output]
-    if targets is not None:
+    if targets is not None and features.partial_execution:
         outputs = [node_id for node_id in outputs if node_id in targets]
     if not outputs:
         raise Refused(problem("prompt_no_outputs", "Prompt has no outputs"))
@@ -87,6 +89,7 @@ class _Checking:
         self._features = features
         self._errors: dict[str, list[dict[str, Any]]] = {}
         self._values: dict[str, dict[str, Any]] = {}
+        self._path: list[str] = []
 
     def run(self, outputs: Sequence[str]) -> Checked:
         good: list[str] = []
@@ -130,7 +133,7 @@ class _Checking:
     def _visit(self, output: str) -> list[str]:
         """The nodes below an output that have errors, in the order they were found."""
         found: list[str] = []
-        path: list[str] = []
+        path = self._path = list[str]()
         seen: set[str] = set()
         stack: list[tuple[str, bool]] = [(output, False)]
         while stack:
@@ -205,6 +208,8 @@ class _Checking:
         if source not in self._graph:
             self._inner(node_id, common, f"'{source}'", "KeyError", value)
             return
+        if self._features.dependency_cycle and source in self._path:
+            return  # a cycle, which is told when the walk comes there
         outputs = self._nodes[self._class_type(source)].outputs
         if not isinstance(slot, int) or slot >= len(outputs):
             self._inner(node_id, common, "tuple index out of range", "IndexError", value)

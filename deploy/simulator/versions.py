@@ -29,6 +29,12 @@ class Features:
     previewable_count: bool = True
     missing_node_type: bool = True
     dependency_cycle: bool = True
+    partial_execution: bool = True
+    """partial_execution_targets is understood."""
+    stumbles_over_lists: bool = True
+    """A list where the graph should be is a 500, not a refusal."""
+    object_errors: bool = True
+    """Refusals always hold objects; the oldest servers answer with a plain text or an empty list."""
     hides_secrets: bool = True
     os: str = "linux"
 
@@ -48,6 +54,7 @@ VERSIONS: Mapping[str, Features] = {
             previewable_count=False,
             missing_node_type=False,
             dependency_cycle=False,
+            stumbles_over_lists=False,
             os="posix",
         ),
         Features(
@@ -67,6 +74,9 @@ VERSIONS: Mapping[str, Features] = {
             previewable_count=False,
             missing_node_type=False,
             dependency_cycle=False,
+            partial_execution=False,
+            stumbles_over_lists=False,
+            object_errors=False,
             hides_secrets=False,
             os="posix",
         ),

@@ -52,7 +52,14 @@ class PromptRoutes:
         except (ValueError, TypeError, AttributeError, ServerTrouble):
             return trouble()
         except Refused as refused:
-            return json({"error": refused.error, "node_errors": refused.node_errors}, 400)
+            return self._refusal(refused)
+
+    def _refusal(self, refused: Refused) -> Response:
+        error, node_errors = refused.error, refused.node_errors
+        empty_list = error["type"] in ("no_prompt", "prompt_no_outputs")
+        if self._server.features.object_errors or not empty_list:
+            return json({"error": error, "node_errors": node_errors}, 400)
+        return json({"error": "no prompt" if error["type"] == "no_prompt" else error, "node_errors": []}, 400)
 
     def _submit(self, body: dict[str, Any]) -> Response:
         prompts, features, faults = self._server.prompts, self._server.features, self._server.faults
@@ -132,7 +139,10 @@ class PromptRoutes:
 
     async def free(self, request: Request) -> Response:
         """Forget cached results before the next prompt."""
-        body = await body_of(request)
+        try:
+            body = await body_of(request)
+        except ValueError:
+            return trouble()
         self._server.free_memory = self._server.free_memory or bool(body.get("free_memory"))
         return empty()
 
@@ -155,7 +165,10 @@ class PromptRoutes:
 
     async def edit_history(self, request: Request) -> Response:
         """Forget finished prompts."""
-        body = await body_of(request)
+        try:
+            body = await body_of(request)
+        except ValueError:
+            return trouble()
         if body.get("clear"):
             self._server.prompts.history.clear()
         for prompt_id in body.get("delete") or []:
